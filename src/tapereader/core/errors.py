@@ -51,6 +51,5 @@ def missing_extra(extra: str, *, needed_for: str) -> MissingExtraError:
     Fine-tuning needs the extra `train`, which is not installed. Run: pip install "tapereader[train]".
     """
     return MissingExtraError(
-        f"{needed_for} needs the extra `{extra}`, which is not installed. "
-        f'Run: pip install "tapereader[{extra}]".'
+        f'{needed_for} needs the extra `{extra}`, which is not installed. Run: pip install "tapereader[{extra}]".'
     )

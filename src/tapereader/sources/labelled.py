@@ -114,7 +114,7 @@ class LabelledText:
             for text, pair, label in zip(self.texts, pairs, self.frame["label"], strict=True):
                 digest.update(f"{text}\x1f{pair}\x1f{label}\x1e".encode("utf-8", "surrogatepass"))
             self._cache["id"] = digest.hexdigest()[:12]
-        return self._cache["id"]
+        return str(self._cache["id"])
 
     def targets(self) -> NDArray[Any]:
         """Labels as numbers.
