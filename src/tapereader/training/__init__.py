@@ -1,0 +1,49 @@
+"""How a model learns, and how what it learnt is judged: training, calibration, baselines, evaluation.
+
+Names are loaded when first used: judging needs no deep-learning library, learning does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "BASELINES": "tapereader.training.baselines",
+    "Baseline": "tapereader.training.baselines",
+    "Comparison": "tapereader.training.evaluation",
+    "Evaluation": "tapereader.training.evaluation",
+    "FrozenEmbedding": "tapereader.training.baselines",
+    "LinearHead": "tapereader.training.linear",
+    "Mistake": "tapereader.training.slices",
+    "Slice": "tapereader.training.slices",
+    "compare": "tapereader.training.evaluation",
+    "evaluate_outputs": "tapereader.training.evaluation",
+    "fit_calibration": "tapereader.training.calibration",
+    "headline_metric": "tapereader.training.evaluation",
+    "slices": "tapereader.training.slices",
+    "worst_mistakes": "tapereader.training.slices",
+}
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "Comparison",
+    "Evaluation",
+    "FrozenEmbedding",
+    "LinearHead",
+    "Mistake",
+    "Slice",
+    "compare",
+    "evaluate_outputs",
+    "fit_calibration",
+    "headline_metric",
+    "slices",
+    "worst_mistakes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tapereader.training' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
