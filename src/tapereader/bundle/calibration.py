@@ -98,14 +98,14 @@ def decode(contract: LabelContract, logits: FloatArray, calibration: Calibration
     """
     logits = np.asarray(logits, dtype=np.float64)
     if contract.kind == "regression":
-        return logits[:, 0] * calibration.target_scale + calibration.target_mean
+        return np.asarray(logits[:, 0] * calibration.target_scale + calibration.target_mean)
     scaled = logits / calibration.temperature
     if contract.kind == "multi-label":
         return _sigmoid(scaled)
     if contract.kind == "ordinal":
         above = np.minimum.accumulate(_sigmoid(scaled), axis=1)
         padded = np.hstack([np.ones((len(above), 1)), above, np.zeros((len(above), 1))])
-        return padded[:, :-1] - padded[:, 1:]
+        return np.asarray(padded[:, :-1] - padded[:, 1:])
     shifted = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 

@@ -74,11 +74,11 @@ class ChunkingTokenizer:
         """
         firsts = [self.prefix + text for text in texts]
         inputs = firsts if pairs is None else list(zip(firsts, (self._fit(pair) for pair in pairs), strict=True))
-        chunks = []
-        for document, encoding in enumerate(self._tokenizer.encode_batch_fast(inputs)):
-            for piece in (encoding, *encoding.overflowing):
-                chunks.append(Chunk(document=document, ids=piece.ids, type_ids=piece.type_ids))
-        return chunks
+        return [
+            Chunk(document=document, ids=piece.ids, type_ids=piece.type_ids)
+            for document, encoding in enumerate(self._tokenizer.encode_batch_fast(inputs))
+            for piece in (encoding, *encoding.overflowing)
+        ]
 
     def _fit(self, pair: str) -> str:
         # A pair is a name. One that leaves no room for the text would make the tokenizer fail; 200 characters are

@@ -1,0 +1,19 @@
+"""Fast, repeatable inference on a finished bundle, without a deep-learning library."""
+
+from tapereader.engine.backends import BACKEND_NAMES, Backend, OnnxRuntimeBackend, OpenVinoBackend
+from tapereader.engine.batching import Batch, merge_chunks, token_batches
+from tapereader.engine.engine import Engine
+from tapereader.engine.texts import text_faults, text_hash
+
+__all__ = [
+    "BACKEND_NAMES",
+    "Backend",
+    "Batch",
+    "Engine",
+    "OnnxRuntimeBackend",
+    "OpenVinoBackend",
+    "merge_chunks",
+    "text_faults",
+    "text_hash",
+    "token_batches",
+]
