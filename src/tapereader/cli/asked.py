@@ -1,0 +1,70 @@
+"""Options that several verbs share, described once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Dataset = Annotated[
+    str, typer.Argument(metavar="DATASET_OR_FILE", help="A name from `data list`, or a file of your own.")
+]
+Root = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Folder of named data sets; else TAPEREADER_DATA says.")
+]
+#: What was said about a file of one's own: field of ``recipes.data.FileOptions`` to value. Verbs take it as one
+#: parameter called ``file``; :func:`with_file_options` makes options of it.
+FileFacts = dict[str, Any]
+
+
+def _option(flag: str, metavar: str | None, text: str, kind: Any = str) -> Any:
+    return Annotated[kind | None, typer.Option(flag, metavar=metavar, help=text, rich_help_panel="Your own file")]
+
+
+_FILE_OPTIONS = {
+    "text": _option("--text", "COL", "Column of texts."),
+    "label": _option("--label", "COL", "Column of labels."),
+    "pair": _option("--pair", "COL", "Column of named targets the question is about."),
+    "time": _option("--time", "COL", "Column of times."),
+    "group": _option("--group", "COL", "Column whose equal values stay on one side of a split."),
+    "task_kind": _option(
+        "--kind",
+        None,
+        "Kind of answer, where the labels do not tell.",
+        Literal["single-label", "multi-label", "ordinal", "regression"],
+    ),
+    "labels": _option("--labels", "A,B,...", "Label names, in the order to keep."),
+    "language": _option("--language", None, "Language of the texts.", Literal["en", "zh", "mixed"]),
+    "encoding": _option("--encoding", "NAME", "Encoding, where it is not UTF-8."),
+}
+
+
+def with_file_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Replace a verb's parameter ``file`` by the options that describe a file of one's own.
+
+    The command line reads a verb's signature, so the options are put into it; the verb gets those that were given.
+    """
+    taken = inspect.signature(verb, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _FILE_OPTIONS.items()
+    ]
+    kept = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in taken.parameters.items()
+        if name != "file"
+    ]
+
+    @functools.wraps(verb)
+    def told(**values: Any) -> None:
+        facts = {name: values.pop(name) for name in _FILE_OPTIONS}
+        if facts["labels"] is not None:
+            facts["labels"] = tuple(name.strip() for name in facts["labels"].split(","))
+        verb(**values, file={name: value for name, value in facts.items() if value is not None})
+
+    told.__signature__ = taken.replace(parameters=kept + added)  # type: ignore[attr-defined]  # what typer reads
+    return told
