@@ -1,0 +1,405 @@
+"""The loop: labelled text in, a fine-tuned network out, on transformers' Trainer."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from pydantic import Field
+from transformers import TrainerCallback
+
+from tapereader.bundle.calibration import Calibration, decode, output_width
+from tapereader.bundle.contract import LabelContract
+from tapereader.bundle.tokenizer import ChunkingTokenizer
+from tapereader.core.config import NOT_IDENTITY, Config
+from tapereader.core.errors import ConfigError
+from tapereader.metrics.forecasts import macro_f1, spearman
+from tapereader.models.adapters import AdapterConfig, attach, merge, trainable_share
+from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
+from tapereader.models.heads import ObjectiveConfig, build_loss
+from tapereader.models.network import TextNetwork, hidden_width, load_backbone
+from tapereader.sources.labelled import LabelledText
+from tapereader.training.batches import Collator, EncodedDataset, LengthGroupedSampler, batches_by_length, encode
+from tapereader.training.caching import cache_lower_layers, can_cache
+from tapereader.training.optimization import (
+    MasterWeightOptimizer,
+    OptimizerConfig,
+    Precision,
+    build_optimizer,
+    parameter_groups,
+    peak_rate,
+    resolve_precision,
+)
+
+Progress = Callable[[int, int], None]
+
+
+class FinetuneConfig(Config):
+    """One fine-tuning, complete: two equal configs on equal data give equal models."""
+
+    backbone: str = "minilm"
+    """Registered name, Hugging Face folder, or hub id."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Which parameters may move."""
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """What is minimised."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """How weights move."""
+    epochs: int = Field(default=3, ge=1)
+    """Passes over the training part."""
+    batch_size: int = Field(default=32, ge=1)
+    """Documents in one optimizer step."""
+    micro_batch_tokens: int = Field(default=8192, ge=16)
+    """Long documents: a step is made of as many smaller batches as keep an average one below this many tokens."""
+    max_length: int = Field(default=128, ge=8)
+    """Tokens in one chunk; a longer document becomes several chunks and is read whole."""
+    head_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Dropout on the pooled embedding."""
+    encoder_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout inside the backbone; off by default, where it costs a sixth of the time and gained nothing measurable."""
+    precision: Precision = "auto"
+    """`auto` takes bfloat16 weights with float32 masters where the processor has them, else float32."""
+    cache_lower_layers: bool = True
+    """For `head` and `top-k`: run the frozen layers once instead of in every epoch."""
+    early_stopping_patience: int | None = Field(default=None, ge=1)
+    """Stop after this many epochs without a better inner validation score, and keep the best; None trains them all."""
+    checkpoints: int = Field(default=6, ge=0, json_schema_extra=NOT_IDENTITY)
+    """Checkpoints over a run whose folder is kept; 0 writes none."""
+    seed: int = Field(default=0, ge=0)
+    """Of the head, the order of batches and dropout."""
+    threads: int | None = Field(default=None, ge=1, json_schema_extra=NOT_IDENTITY)
+    """CPU threads; None leaves the library's choice. Sums differ in their last bits between thread counts."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(default=(), json_schema_extra=NOT_IDENTITY)
+    """Where to send training curves."""
+
+    @classmethod
+    def for_profile(cls, profile: Literal["fast", "quality"], *, language: str = "en", **changes: Any) -> Self:
+        """Return the measured recipe: `fast` is minutes on a laptop, `quality` the best single model.
+
+        Chinese and mixed text takes the multilingual backbone in both profiles, the only one at hand that reads it.
+        """
+        chinese = language in ("zh", "mixed")
+        if profile == "fast":
+            recipe: dict[str, Any] = {"backbone": "multilingual-e5-small" if chinese else "minilm"}
+        else:
+            recipe = {"backbone": "multilingual-e5-small" if chinese else "mpnet", "epochs": 4 if chinese else 3}
+        return cls(**(recipe | changes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetunedModel:
+    """A trained network in memory, with what is needed to use it and to say how it was made.
+
+    Parameters
+    ----------
+    network : float32, merged where the method allows it
+    tokenizer : the one it was trained with
+    calibration : target scale only; fit the rest on held-out text
+    config, resolved : what was asked, and the backbone it found
+    history : one entry a logged step: step, epoch, loss, rate, and validation score where it was taken
+    seconds, tokens : wall time of the loop, and real tokens that went through it
+    trainable, parameters : counts
+    """
+
+    network: TextNetwork
+    tokenizer: ChunkingTokenizer
+    calibration: Calibration
+    config: FinetuneConfig
+    resolved: ResolvedBackbone
+    history: list[dict[str, float]]
+    seconds: float
+    tokens: int
+    trainable: int
+    parameters: int
+
+    def logits(self, texts: list[str], pairs: list[str] | None = None) -> NDArray[np.float64]:
+        """Return raw outputs (N, W) for N texts."""
+        return predict_logits(self.network, encode(self.tokenizer, texts, pairs))
+
+
+def finetune(
+    train: LabelledText,
+    validation: LabelledText | None,
+    config: FinetuneConfig,
+    *,
+    work_dir: Path | None = None,
+    progress: Progress | None = None,
+    allow_download: bool = False,
+) -> FinetunedModel:
+    """Fine-tune a backbone on labelled text.
+
+    Parameters
+    ----------
+    train : what is learnt from
+    validation : inner part for early stopping; not touched otherwise
+    config : the recipe
+    work_dir : where checkpoints go; a run that was killed there resumes. None keeps none.
+    progress : called with (steps done, steps in all)
+    allow_download : let a hub id be fetched
+
+    Raises
+    ------
+    ConfigError
+        If the recipe does not fit the data or the backbone.
+    """
+    contract = train.card.contract
+    if config.early_stopping_patience is not None and validation is None:
+        raise ConfigError("`early_stopping_patience` needs an inner validation part; got none.")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    transformers.set_seed(config.seed)
+    resolved = resolve_backbone(config.backbone, allow_download=allow_download)
+    precision = resolve_precision(config.precision)
+    targets, scale = _training_targets(train)
+    network = build_network(resolved, config, outputs=output_width(contract))
+    network.loss = _loss(train, config)
+    tokenizer = ChunkingTokenizer(
+        resolved.folder / "tokenizer.json", max_length=config.max_length, prefix=resolved.backbone.prefix
+    )
+    data = encode(tokenizer, train.texts, train.pairs, targets)
+    held_out = encode(tokenizer, validation.texts, validation.pairs) if validation is not None else None
+    micro, accumulation = _micro_batches(data, config)
+    steps_an_epoch = math.ceil(len(data) / (micro * accumulation))
+    steps = config.epochs * steps_an_epoch
+    hooks = attach(network, config.adapter, total_steps=steps)
+    trainable, parameters = trainable_share(network)
+    if precision == "bfloat16":
+        network.backbone.to(torch.bfloat16)
+    collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
+    restore = None
+    started = time.perf_counter()
+    if _caches(network, config):
+        top = config.adapter.layers if config.adapter.method == "top-k" else 0
+        restore = cache_lower_layers(
+            network, [data] if held_out is None else [data, held_out], top=top, collator=collator
+        )
+    rate = peak_rate(config.optimizer, config.adapter, hidden_width(network.backbone))
+    optimizer = build_optimizer(parameter_groups(network, config.optimizer, rate), config.optimizer)
+    with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
+        keep = work_dir is not None and config.checkpoints > 0
+        arguments = _arguments(
+            config, str(work_dir or temporary), micro=micro, accumulation=accumulation, steps=steps, keep=keep,
+            autocast=precision == "autocast",
+        )  # fmt: skip
+        scheduler = transformers.get_scheduler(
+            config.optimizer.schedule,
+            optimizer,
+            num_warmup_steps=0
+            if config.optimizer.schedule == "constant"
+            else round(config.optimizer.warmup_share * steps),
+            num_training_steps=steps,
+        )
+        callbacks: list[TrainerCallback] = [_Hooks(hooks, progress)]
+        if config.early_stopping_patience is not None:
+            callbacks.append(transformers.EarlyStoppingCallback(config.early_stopping_patience))
+        trainer = _LengthGroupedTrainer(
+            model=network, args=arguments, data_collator=collator, train_dataset=data, eval_dataset=held_out,
+            optimizers=(optimizer, scheduler), callbacks=callbacks,
+        )  # fmt: skip
+        trainer.remove_callback(transformers.PrinterCallback)
+        trainer.remove_callback(transformers.ProgressCallback)
+        trainer.validation = validation
+        trainer.scale = scale
+        resume = _last_complete_checkpoint(work_dir) if keep else None
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        history = [{k: float(v) for k, v in entry.items()} for entry in trainer.state.log_history]
+    stopped_early = config.early_stopping_patience is not None
+    _to_float32(network, optimizer, use_masters=not stopped_early)
+    if restore is not None:
+        restore()
+        network.backbone.float()
+    merge(network, config.adapter)
+    network.eval()
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    epochs_run = history[-1].get("epoch", config.epochs) if history else config.epochs
+    return FinetunedModel(
+        network=network, tokenizer=tokenizer, calibration=scale, config=config, resolved=resolved, history=history,
+        seconds=time.perf_counter() - started, tokens=int(epochs_run * sum(d.tokens for d in data.documents)),
+        trainable=trainable, parameters=parameters,
+    )  # fmt: skip
+
+
+def build_network(resolved: ResolvedBackbone, config: FinetuneConfig, *, outputs: int) -> TextNetwork:
+    """Return an untrained network on a pretrained backbone; the head's weights depend on torch's seed alone."""
+    backbone = load_backbone(resolved.folder, encoder_dropout=config.encoder_dropout)
+    limit = getattr(backbone.config, "max_position_embeddings", None) or getattr(backbone.config, "n_positions", None)
+    if limit is not None and config.max_length > limit:
+        raise ConfigError(
+            f"`max_length` must be at most the {limit} positions of {config.backbone!r}; got {config.max_length}. "
+            "Longer documents are chunked, not cut."
+        )
+    return TextNetwork(
+        backbone, width=hidden_width(backbone), outputs=outputs,
+        pooling="last" if resolved.backbone.kind == "decoder" else "mean", dropout=config.head_dropout, loss=None,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def predict_logits(network: TextNetwork, dataset: EncodedDataset, *, token_budget: int = 4096) -> NDArray[np.float64]:
+    """Return raw outputs (N, W) in the order of the documents, computed in batches of like length."""
+    was_training = network.training
+    network.eval()
+    collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
+    device = network.head.weight.device
+    out = np.zeros((len(dataset), network.head.out_features))
+    for positions in batches_by_length(dataset, token_budget=token_budget):
+        batch = collator([dataset[position] for position in positions])
+        batch.pop("labels", None)
+        batch = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+        out[positions] = network(**batch)["logits"].double().cpu().numpy()
+    network.train(was_training)
+    return out
+
+
+def validation_score(contract: LabelContract, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+    """Return what early stopping and search maximise: macro-F1, or rank correlation for regression."""
+    if contract.kind == "regression":
+        return spearman(targets, outputs)
+    if contract.kind == "multi-label":
+        return macro_f1(targets, (outputs >= 0.5).astype(np.int64))
+    return macro_f1(targets, outputs.argmax(axis=1))
+
+
+def _training_targets(train: LabelledText) -> tuple[NDArray[Any], Calibration]:
+    targets = train.targets()
+    if train.card.contract.kind != "regression":
+        return targets, Calibration()
+    mean, scale = float(targets.mean()), float(targets.std()) or 1.0
+    return (targets - mean) / scale, Calibration(target_mean=mean, target_scale=scale)
+
+
+def _loss(train: LabelledText, config: FinetuneConfig) -> Any:
+    try:
+        return build_loss(train.card.contract, config.objective, train.targets())
+    except ValueError as error:
+        raise ConfigError(f"`objective.loss` must fit the task: {error}") from error
+
+
+def _micro_batches(data: EncodedDataset, config: FinetuneConfig) -> tuple[int, int]:
+    mean_tokens = sum(document.tokens for document in data.documents) / len(data)
+    fits = max(1, int(config.micro_batch_tokens / mean_tokens))
+    accumulation = math.ceil(config.batch_size / min(config.batch_size, fits))
+    return math.ceil(config.batch_size / accumulation), accumulation
+
+
+def _caches(network: TextNetwork, config: FinetuneConfig) -> bool:
+    return (
+        config.cache_lower_layers
+        and config.adapter.method in ("head", "top-k")
+        and config.encoder_dropout == 0.0
+        and can_cache(network)
+    )
+
+
+def _arguments(
+    config: FinetuneConfig, folder: str, *, micro: int, accumulation: int, steps: int, keep: bool, autocast: bool
+) -> transformers.TrainingArguments:
+    stopping = config.early_stopping_patience is not None
+    return transformers.TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
+        max_grad_norm=config.optimizer.clip_norm,
+        seed=config.seed,
+        bf16=autocast,
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="epoch" if stopping else "no",
+        save_strategy="epoch" if stopping else "steps" if keep else "no",
+        save_steps=max(1, math.ceil(steps / max(1, config.checkpoints))),
+        save_total_limit=1,
+        load_best_model_at_end=stopping,
+        metric_for_best_model="score" if stopping else None,
+        greater_is_better=True if stopping else None,
+        logging_steps=max(1, steps // 50),
+        report_to=list(config.trackers),
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=False,
+    )
+
+
+def _last_complete_checkpoint(work_dir: Path | None) -> Path | None:
+    """Return the newest checkpoint that was written to its end; the trainer's state file is its last."""
+    if work_dir is None or not work_dir.is_dir():
+        return None
+    found = [folder for folder in work_dir.glob("checkpoint-*") if (folder / "trainer_state.json").is_file()]
+    return max(found, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+@torch.no_grad()
+def _to_float32(network: TextNetwork, optimizer: torch.optim.Optimizer, *, use_masters: bool) -> None:
+    """Return to float32, from the masters where they are the newest: they hold the digits that rounding dropped."""
+    masters = optimizer.masters_of() if isinstance(optimizer, MasterWeightOptimizer) and use_masters else {}
+    exact = [(name, masters[id(p)].detach().clone()) for name, p in network.named_parameters() if id(p) in masters]
+    network.float()
+    for name, value in exact:
+        network.get_parameter(name).copy_(value)
+
+
+class _LengthGroupedTrainer(transformers.Trainer):
+    """transformers' Trainer with our order of batches and our score on the inner validation part."""
+
+    validation: LabelledText | None = None
+    scale: Calibration = Calibration()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        data = train_dataset if train_dataset is not None else self.train_dataset
+        lengths = [document.tokens for document in data.documents]
+        return LengthGroupedSampler(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        # Tied weights (T5's shared embedding) stand under several names; safetensors takes each storage once.
+        seen: set[int] = set()
+        unique = {}
+        for name, tensor in (state_dict or self.model.state_dict()).items():
+            if tensor.data_ptr() not in seen or tensor.numel() == 0:
+                unique[name] = tensor.contiguous()
+                seen.add(tensor.data_ptr())
+        super()._save(output_dir, unique)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        assert self.validation is not None
+        contract = self.validation.card.contract
+        outputs = decode(contract, predict_logits(self.model, self.eval_dataset), self.scale)
+        metrics = {"eval_score": validation_score(contract, self.validation.targets(), outputs)}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _Hooks(TrainerCallback):
+    """Call what a method needs between steps, and tell how far the run is."""
+
+    def __init__(self, hooks: list[Any], progress: Progress | None) -> None:
+        self.hooks = hooks
+        self.progress = progress
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for hook in self.hooks:
+            if hasattr(hook, "at"):
+                hook.at(state.global_step / max(1, state.max_steps))
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for hook in self.hooks:
+            if hasattr(hook, "at_step"):
+                hook.at_step(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.progress is not None:
+            self.progress(state.global_step, state.max_steps)
+
+
+logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
