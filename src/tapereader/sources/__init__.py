@@ -1,0 +1,34 @@
+"""The outside world as text with labels and dates: named data sets, the user's own files, authors' releases.
+
+Whatever the source, the result is the same: :class:`LabelledText`, a card and rows in one fixed set of columns.
+"""
+
+from tapereader.sources.catalog import (
+    CorpusCard,
+    corpus_names,
+    data_root,
+    dataset_names,
+    describe,
+    describe_corpus,
+    load_dataset,
+    unlabelled_texts,
+)
+from tapereader.sources.labelled import DatasetCard, LabelledText, Licence
+from tapereader.sources.text import read_labelled, read_table, stream_texts
+
+__all__ = [
+    "CorpusCard",
+    "DatasetCard",
+    "LabelledText",
+    "Licence",
+    "corpus_names",
+    "data_root",
+    "dataset_names",
+    "describe",
+    "describe_corpus",
+    "load_dataset",
+    "read_labelled",
+    "read_table",
+    "stream_texts",
+    "unlabelled_texts",
+]
