@@ -232,9 +232,9 @@ class Engine:
             if not gap <= facts.outputs_tolerance + self._backend.rounding:
                 names = self.bundle.contract.names
                 raise BundleError(
-                    f"Bundle {self.bundle.id!r} must answer {sentence.text[:80]!r} with {_named(names, sentence.outputs)}; "
-                    f"got {_named(names, row)}. Network, labels and calibration do not belong together: restore the "
-                    "original files."
+                    f"Bundle {self.bundle.id!r} must answer {sentence.text[:80]!r} with "
+                    f"{_named(names, sentence.outputs)}; got {_named(names, row)}. Network, labels and calibration do "
+                    "not belong together: restore the original files."
                 )
 
 
