@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tapereader.dataset.documents import NearDuplicates, near_duplicate_groups, normalise
-from tapereader.dataset.findings import CheckReport, Findings
+from tapereader.dataset.findings import CheckReport, Findings, counted
 from tapereader.dataset.label_checks import NUMBER, check_classes, check_labels, check_targets, is_missing, label_key
 
 if TYPE_CHECKING:
@@ -64,36 +64,41 @@ def _check_texts(found: Findings, texts: list[Any]) -> None:
         return
     empty = [n for n, text in enumerate(texts) if is_missing(text) or (isinstance(text, str) and not text.strip())]
     if empty:
-        message = f"Every row must have a text; {len(empty):,} have none. Drop them, or name another text column."
+        message = (
+            f"Every row must have a text; got none in {counted(len(empty), 'row')}. Drop them, or name another text "
+            "column."
+        )
         found.add("empty-text", "error", message, empty)
     foreign = [n for n, text in enumerate(texts) if not isinstance(text, str) and not is_missing(text)]
     if foreign:
         example = texts[foreign[0]]
         message = (
             f"The text column must hold text; got {type(example).__name__} values such as {example!r} in "
-            f"{len(foreign):,} rows. Name another text column."
+            f"{counted(len(foreign), 'row')}. Name another text column."
         )
         found.add("mixed-types", "error", message, foreign)
     words = [(n, text) for n, text in enumerate(texts) if isinstance(text, str)]
     bare = [n for n, text in words if NUMBER.fullmatch(text)]
     if bare:
         message = (
-            f"A text should hold words; {len(bare):,} are only a number. Check that the text column is the right one."
+            f"A text should hold words; got only a number in {counted(len(bare), 'row')}. Check that the text column "
+            "is the right one."
         )
         found.add("mixed-types", "warning", message, bare)
     huge = [n for n, text in words if len(text) > HUGE_TEXT]
     if huge:
         longest = max(len(texts[n]) for n in huge)
         message = (
-            f"Texts above {HUGE_TEXT:,} characters are read in chunks and pooled, which is slow; {len(huge):,} are, "
+            f"Texts above {HUGE_TEXT:,} characters are read in chunks and pooled, which is slow; got {len(huge):,}, "
             f"the longest with {longest:,}."
         )
         found.add("huge-text", "warning", message, huge)
     damaged = [(n, match.group()) for n, text in words if (match := _MOJIBAKE.search(text))]
     if damaged:
         message = (
-            f"Text should be read in its own encoding; {len(damaged):,} rows hold damaged or control characters such "
-            f"as {damaged[0][1]!a}. Read the file again with the right encoding, or accept the damage."
+            "Text should be read in its own encoding; got damaged or control characters such as "
+            f"{damaged[0][1]!a} in {counted(len(damaged), 'row')}. Read the file again with "
+            "the right encoding, or accept the damage."
         )
         found.add("mojibake", "warning", message, [n for n, _ in damaged])
 
@@ -112,15 +117,15 @@ def _check_copies(
     if conflicting:
         rows = sorted(n for group in conflicting for n in group)
         message = (
-            f"One text should have one label; {len(conflicting):,} texts in {len(rows):,} rows have several, so no "
-            "model can get all of them right."
+            f"One text should have one label; got several for {counted(len(conflicting), 'text')} in {len(rows):,} "
+            "rows, so no model can get all of them right."
         )
         found.add("conflicting-labels", "warning", message, rows)
     if copies:
         rows = sorted(n for group in copies for n in group[1:])
         message = (
-            f"{len(rows):,} rows repeat an earlier text ({max(map(len, copies)):,} times at most); copies are kept on "
-            "one side of every split."
+            f"A text should stand once; got {counted(len(rows), 'row')} repeating an earlier text (one stands "
+            f"{max(map(len, copies)):,} times). Copies are kept on one side of every split."
         )
         found.add("exact-duplicates", "warning", message, rows)
 
@@ -136,14 +141,14 @@ def _check_near_copies(found: Findings, texts: list[str], near: NearDuplicates) 
         return
     rows = sorted(n for group in groups for n in group)
     largest = max(groups, key=len)
-    across = (
-        f" {near.n_pairs_across:,} near pairs are in different groups, because those groups are not near as wholes."
-        if near.n_pairs_across
-        else ""
-    )
     message = (
-        f"{len(rows):,} rows in {len(groups):,} groups are near-copies (Jaccard similarity {near.threshold:g} or more, "
-        f"numbers aside); the largest has {len(largest):,}, such as {texts[largest[0]][:60]!r}. Groups are kept on one "
-        f"side of every split.{across}"
+        f"A text should be new, numbers aside; got {len(rows):,} rows in {counted(len(groups), 'group')} with a "
+        f"Jaccard similarity of {near.threshold:g} or more, the largest with {len(largest):,}, such as "
+        f"{texts[largest[0]][:60]!r}. Groups are kept on one side of every split."
     )
+    if near.n_pairs_across:
+        left = counted(near.n_pairs_across, "near pair")
+        message += f" Still in different groups, because those are not near as wholes: {left}."
+    if not near.complete:
+        message += " So many texts look alike that they were compared in blocks; there may be more."
     found.add("near-duplicates", "warning", message, rows)

@@ -212,7 +212,11 @@ def _complete_linkage(n: int, pairs: NearPairs) -> NDArray[np.int64]:
     owner = list(range(n))
     members = {int(node): [int(node)] for node in np.union1d(pairs.left, pairs.right)}
     seen: dict[int, dict[int, int]] = {node: {} for node in members}
-    for left, right in zip(pairs.left[order].tolist(), pairs.right[order].tolist(), strict=True):
+    # Python integers, a batch at a time: of millions of pairs at once they would fill the memory.
+    batches = (order[begin : begin + 100_000] for begin in range(0, len(order), 100_000))
+    for left, right in (
+        pair for batch in batches for pair in zip(pairs.left[batch].tolist(), pairs.right[batch].tolist(), strict=True)
+    ):
         a, b = owner[left], owner[right]
         count = seen[a].get(b, 0) + 1
         if count < len(members[a]) * len(members[b]):

@@ -84,16 +84,15 @@ class CheckReport:
         """
         if not self.errors:
             return
-        plural = "error" if len(self.errors) == 1 else "errors"
         lines = [f"  {finding.line().removeprefix('error  ')}" for finding in self.errors]
-        raise DataError(f"Data set {self.name!r} has {len(self.errors)} {plural}:\n" + "\n".join(lines))
+        raise DataError(f"Data set {self.name!r} has {counted(len(self.errors), 'error')}:\n" + "\n".join(lines))
 
     def lines(self) -> list[str]:
         """Return the report for a terminal: one line a finding, then one that sums up."""
         n_errors, n_warnings = len(self.errors), len(self.warnings)
         summary = (
-            f"{self.name}: {self.n_rows:,} rows, {n_errors} error{'' if n_errors == 1 else 's'}, "
-            f"{n_warnings} warning{'' if n_warnings == 1 else 's'}"
+            f"{self.name}: {counted(self.n_rows, 'row')}, {counted(n_errors, 'error')}, "
+            f"{counted(n_warnings, 'warning')}"
         )
         return [*(finding.line() for finding in self.findings), summary]
 
@@ -106,6 +105,17 @@ class CheckReport:
             "n_warnings": len(self.warnings),
             "findings": [asdict(finding) | {"rows": list(finding.rows)} for finding in self.findings],
         }
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 class Findings:

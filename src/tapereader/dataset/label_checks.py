@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tapereader.dataset.findings import MAX_ROWS, Findings
+from tapereader.dataset.findings import MAX_ROWS, Findings, counted
 
 if TYPE_CHECKING:
     from tapereader.sources.labelled import LabelledText
@@ -45,7 +45,9 @@ def check_labels(found: Findings, labelled: LabelledText, labels: list[Any]) -> 
         n for n, label in enumerate(labels) if is_missing(label) or (isinstance(label, str) and not label.strip())
     ]
     if missing:
-        message = f"Every row must have a label; {len(missing):,} have none. Fill them in, or drop the rows."
+        message = (
+            f"Every row must have a label; got none in {counted(len(missing), 'row')}. Fill them in, or drop the rows."
+        )
         found.add("missing-label", "error", message, missing)
     without = set(missing)
     rest = [n for n in range(len(labels)) if n not in without]
@@ -55,7 +57,7 @@ def check_labels(found: Findings, labelled: LabelledText, labels: list[Any]) -> 
         example = labels[wrong[0]]
         message = (
             f"Every label of a {contract.kind} data set must be {noun}; got {type(example).__name__} values such as "
-            f"{example!r} in {len(wrong):,} rows. Make the label column one type."
+            f"{example!r} in {counted(len(wrong), 'row')}. Make the label column one type."
         )
         found.add("mixed-types", "error", message, wrong)
         refused = set(wrong)
@@ -77,8 +79,8 @@ def check_labels(found: Findings, labelled: LabelledText, labels: list[Any]) -> 
         near = difflib.get_close_matches(str(name), contract.names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else " Correct them, drop the rows, or declare the label."
         message = (
-            f"Every label must be one of {_list(contract.names)}; {len(unknown):,} rows have another, most often "
-            f"{name!r}.{hint}"
+            f"Every label must be one of {_list(contract.names)}; got another in {counted(len(unknown), 'row')}, "
+            f"most often {name!r}.{hint}"
         )
         found.add("unknown-label", "error", message, unknown)
         refused = set(unknown)
@@ -109,8 +111,8 @@ def check_targets(found: Findings, labelled: LabelledText, labels: list[Any], us
     infinite = [n for n in usable if not math.isfinite(labels[n])]
     if infinite:
         message = (
-            f"Every target must be a finite number; got {labels[infinite[0]]!r} among {len(infinite):,} rows. Correct "
-            "or drop them."
+            f"Every target must be a finite number; got {labels[infinite[0]]!r} in {counted(len(infinite), 'row')}. "
+            "Correct or drop them."
         )
         found.add("non-finite-target", "error", message, infinite)
     low = -math.inf if contract.low is None else contract.low
@@ -119,8 +121,8 @@ def check_targets(found: Findings, labelled: LabelledText, labels: list[Any], us
     outside = [n for n in finite if not low <= labels[n] <= high]
     if outside:
         message = (
-            f"Every target must be from {low:g} to {high:g}; {len(outside):,} rows are outside, such as "
-            f"{labels[outside[0]]!r}. Correct them, or declare other bounds."
+            f"Every target must be from {low:g} to {high:g}; got {counted(len(outside), 'row')} outside, such "
+            f"as {labels[outside[0]]!r}. Correct them, or declare other bounds."
         )
         found.add("target-out-of-range", "error", message, outside)
     if finite and len({float(labels[n]) for n in finite}) == 1:

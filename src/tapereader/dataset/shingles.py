@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 SHINGLE, SHINGLE_CJK = 5, 2
 _CJK = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0x20000, 0x3134F))
 _HASHES = 128
-# A bucket with more texts than this is compared in blocks: 1,000 texts are half a million pairs in every band.
-_BLOCK = 1_000
+# A bucket with more texts than this (one template, thousands of names) is compared only inside blocks of neighbours in
+# sorted order. The blocks are the same in every band, so all comparisons together stay linear in the number of texts.
+_FULL_BUCKET, _BLOCK = 400, 200
 _CHARACTERS_AT_ONCE = 1 << 18
 _PAIRS_AT_ONCE = 1 << 15
 _SHINGLES_AT_ONCE = 1 << 24
@@ -172,10 +173,13 @@ def _bucket_keys(
         key = _mixed((columns * weights).sum(axis=1, dtype=np.uint64))
         order = np.argsort(key, kind="stable")
         first = np.r_[True, key[order][1:] != key[order][:-1]] if len(order) else np.empty(0, dtype=np.bool_)
-        position = np.arange(len(order)) - np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-        if len(order) and position.max() >= _BLOCK:
+        bucket = np.cumsum(first) - 1
+        crowded = np.zeros(len(order), dtype=np.bool_)
+        crowded[order] = np.bincount(bucket)[bucket] > _FULL_BUCKET if len(order) else False
+        if crowded.any():
             complete = False
-            key[order] = _mixed(key[order] + (position // _BLOCK).astype(np.uint64))
+            block = np.flatnonzero(crowded) // _BLOCK
+            key[crowded] = _mixed(key[crowded] + block.astype(np.uint64))
         keys[band] = key
     return keys, complete
 
@@ -186,7 +190,7 @@ def _candidates(keys: NDArray[np.uint64], band: int) -> list[tuple[NDArray[np.in
     key = keys[band][order]
     batches = []
     index = np.arange(len(order))
-    for distance in range(1, _BLOCK):
+    for distance in range(1, _FULL_BUCKET):
         index = index[index + distance < len(order)]
         index = index[key[index] == key[index + distance]]
         if not len(index):
