@@ -20,7 +20,7 @@ def _same(left: NDArray[Any], right: NDArray[Any], *, ndim: int) -> None:
 
 
 def check_labels(
-    targets: ArrayLike, predicted: ArrayLike, *, n_classes: int | None = None
+    targets: ArrayLike, predicted: ArrayLike, *, n_classes: int | None = None, all_read: bool = False
 ) -> tuple[IntArray, IntArray]:
     """Return targets and answers as positions of labels, refusing what is not one.
 

@@ -1,0 +1,10 @@
+"""What must be provable later: what made an artefact, and the card that tells people about it.
+
+Everything above writes down to here; nothing here knows of models, data sets or files.
+"""
+
+from tapereader.governance.cards import model_card
+from tapereader.governance.facts import DatasetFacts, ModelFacts
+from tapereader.governance.lineage import RunManifest, collect_environment, without_paths
+
+__all__ = ["DatasetFacts", "ModelFacts", "RunManifest", "collect_environment", "model_card", "without_paths"]
