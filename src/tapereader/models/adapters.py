@@ -32,7 +32,7 @@ class AdapterConfig(Config):
     """Top layers that learn, for `top-k`."""
     rank: int = Field(default=16, ge=1)
     """Rank of the update, for `lora` and (as the final average) `adalora`."""
-    alpha: float = Field(default=32.0, gt=0.0)
+    alpha: int = Field(default=32, ge=1)
     """Scale of the update: it is multiplied by `alpha / rank`."""
     virtual_tokens: int = Field(default=16, ge=1)
     """Learnt tokens put before the text, for `prompt` and `prefix`."""
@@ -117,7 +117,8 @@ class Bottleneck(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the sub-layer's output with the learnt correction."""
         out: Tensor = self.inner(hidden)
-        return out + self.up(torch.nn.functional.gelu(self.down(out)))
+        correction: Tensor = self.up(torch.nn.functional.gelu(self.down(out)))
+        return out + correction
 
 
 def _insert_bottlenecks(backbone: nn.Module, width: int) -> None:
@@ -156,7 +157,7 @@ def _peft(backbone: nn.Module, config: AdapterConfig, total_steps: int) -> nn.Mo
         settings = peft.PrefixTuningConfig(task_type=kind, num_virtual_tokens=config.virtual_tokens)
     else:
         settings = peft.PromptTuningConfig(task_type=kind, num_virtual_tokens=config.virtual_tokens)
-    return peft.get_peft_model(backbone, settings)  # type: ignore[arg-type, return-value]  # loaded as a PreTrainedModel
+    return peft.get_peft_model(backbone, settings)
 
 
 def _freeze(parameters: Any) -> None:
@@ -165,7 +166,12 @@ def _freeze(parameters: Any) -> None:
 
 
 class _GradualUnfreezing:
-    """Let one more layer learn in each part of the run, from the top down (Howard and Ruder, 2018, ULMFiT, sec. 3.3)."""
+    """Let one more layer learn in each part of the run, from the top down.
+
+    References
+    ----------
+    Howard and Ruder (2018), Universal Language Model Fine-tuning for Text Classification, ACL, sec. 3.3.
+    """
 
     def __init__(self, layers: nn.ModuleList) -> None:
         self.layers = layers

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tapereader.bundle.contract import LabelContract
 from tapereader.core.config import Config
@@ -92,18 +92,18 @@ def class_weights(contract: LabelContract, targets: NDArray[np.float64]) -> Tens
 
 def _regression_loss(objective: ObjectiveConfig) -> Loss:
     if objective.loss == "huber":
-        return lambda logits, labels: F.huber_loss(logits[:, 0], labels.float(), delta=objective.huber_delta)
-    return lambda logits, labels: F.mse_loss(logits[:, 0], labels.float())
+        return lambda logits, labels: functional.huber_loss(logits[:, 0], labels.float(), delta=objective.huber_delta)
+    return lambda logits, labels: functional.mse_loss(logits[:, 0], labels.float())
 
 
 def _single_label_loss(weights: Tensor | None, gamma: float, smoothing: float) -> Loss:
     if not gamma:
-        return lambda logits, labels: F.cross_entropy(
+        return lambda logits, labels: functional.cross_entropy(
             logits, labels, weight=_on(weights, logits), label_smoothing=smoothing
         )
 
     def focal(logits: Tensor, labels: Tensor) -> Tensor:
-        plain = F.cross_entropy(logits, labels, reduction="none")
+        plain = functional.cross_entropy(logits, labels, reduction="none")
         losses = (1.0 - torch.exp(-plain)) ** gamma * plain
         return losses.mean() if weights is None else (losses * _on(weights, logits)[labels]).mean()  # type: ignore[index]  # not None here
 
@@ -126,7 +126,7 @@ def _binary_loss(weights: Tensor | None, gamma: float) -> Loss:
 
 
 def _binary(logits: Tensor, labels: Tensor, gamma: float, positive_weight: Tensor | None = None) -> Tensor:
-    plain = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=positive_weight, reduction="none")
+    plain = functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=positive_weight, reduction="none")
     if not gamma:
         return plain
     wrong = torch.sigmoid(torch.where(labels > 0.5, -logits, logits))

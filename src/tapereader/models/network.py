@@ -67,9 +67,11 @@ class TextNetwork(nn.Module):
         hidden = hidden[:, hidden.shape[1] - attention_mask.shape[1] :]
         if self.pooling == "last":
             last = attention_mask.long().sum(dim=1) - 1
-            return hidden[torch.arange(len(hidden), device=hidden.device), last.clamp(min=0)].float()
+            found: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), last.clamp(min=0)]
+            return found.float()
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
-        return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+        pooled: Tensor = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+        return pooled
 
     def forward(
         self,
@@ -193,7 +195,9 @@ def embedding_parameters(backbone: nn.Module) -> list[nn.Parameter]:
 def takes_type_ids(backbone: nn.Module) -> bool:
     """Say whether the backbone reads segment ids."""
     config: Any = backbone.config
-    inner = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    inner: Any = backbone
+    if hasattr(inner, "get_base_model"):
+        inner = inner.get_base_model()
     return getattr(config, "type_vocab_size", 0) > 1 and "token_type_ids" in inspect.signature(inner.forward).parameters
 
 
@@ -201,18 +205,18 @@ def takes_type_ids(backbone: nn.Module) -> bool:
 def quiet() -> Iterator[None]:
     """Keep transformers' bars and its table of left-out pooler weights off the terminal; errors still come through."""
     bar, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves its logging untyped
+    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # likewise
     try:
         yield
     finally:
         hf_logging.set_verbosity(level)
         if bar:
-            hf_logging.enable_progress_bar()
+            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # likewise
 
 
 def _has_pooler(config: Any) -> bool:
-    cls = AutoModel._model_mapping.get(type(config), None)
+    cls: Any = AutoModel._model_mapping.get(type(config), None)
     if isinstance(cls, tuple):
         cls = cls[0]
     return cls is not None and "add_pooling_layer" in inspect.signature(cls.__init__).parameters

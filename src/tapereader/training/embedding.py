@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapereader.bundle.tokenizer import ChunkingTokenizer
 from tapereader.models.backbones import ResolvedBackbone
-from tapereader.models.network import hidden_width, load_backbone, TextNetwork
+from tapereader.models.network import Pooling, TextNetwork, hidden_width, load_backbone
 from tapereader.training.batches import Collator, batches_by_length, encode
 from tapereader.training.optimization import Precision, resolve_precision
 
@@ -31,7 +31,7 @@ def frozen_embedding(resolved: ResolvedBackbone, *, max_length: int, precision: 
     """
     backbone = load_backbone(resolved.folder, encoder_dropout=0.0)
     width = hidden_width(backbone)
-    pooling = "last" if resolved.backbone.kind == "decoder" else "mean"
+    pooling: Pooling = "last" if resolved.backbone.kind == "decoder" else "mean"
     network = TextNetwork(backbone, width=width, outputs=1, pooling=pooling, dropout=0.0, loss=None).eval()
     if resolve_precision(precision) == "bfloat16":
         network.backbone.to(torch.bfloat16)

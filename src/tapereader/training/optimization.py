@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tapereader.core.config import Config
 from tapereader.models.adapters import AdapterConfig
-from tapereader.models.network import TextNetwork, hidden_width, transformer_layers
+from tapereader.models.network import TextNetwork, transformer_layers
 
 Precision = Literal["auto", "float32", "bfloat16", "autocast"]
 
@@ -121,7 +121,9 @@ def build_optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> to
 
             # Adafactor multiplies decay by the rate itself, as AdamW does; its own relative steps are off so that the
             # stated schedule is the one that runs.
-            return Adafactor(inner, lr=inner[0]["lr"], scale_parameter=False, relative_step=False, warmup_init=False)
+            return Adafactor(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+                inner, lr=inner[0]["lr"], scale_parameter=False, relative_step=False, warmup_init=False
+            )
         return torch.optim.AdamW(inner, lr=inner[0]["lr"], fused=True)
 
     if any(p.dtype == torch.bfloat16 for group in groups for p in group["params"]):
@@ -157,7 +159,7 @@ class MasterWeightOptimizer(torch.optim.Optimizer):
         self.param_groups = self.inner.param_groups
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch overloads it
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move the masters by the live gradients, and round the result into the live weights."""
         rounded = [(m, p) for m, p in zip(self.masters, self.live, strict=True) if m is not p]
         for master, parameter in rounded:
@@ -174,7 +176,7 @@ class MasterWeightOptimizer(torch.optim.Optimizer):
             else:
                 parameter.grad.zero_()
 
-    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]  # masters go with the inner state
+    def state_dict(self) -> dict[str, Any]:
         """Return the inner optimizer's state and the masters."""
         return {"inner": self.inner.state_dict(), "masters": [master.detach() for master in self.masters]}
 
