@@ -98,13 +98,14 @@ def facts(pairs: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Advance]:
+def progress(what: str, *, quiet: bool, in_bytes: bool = False) -> Iterator[Advance]:
     """Show a bar on stderr while work goes on; nothing where stderr is not a terminal.
 
     Parameters
     ----------
     what : the work, in two or three words
     quiet : True shows nothing at all
+    in_bytes : what is counted are bytes
 
     Yields
     ------
@@ -114,9 +115,10 @@ def progress(what: str, *, quiet: bool) -> Iterator[Advance]:
         yield lambda _done, _total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    counted = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)

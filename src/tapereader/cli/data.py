@@ -19,14 +19,14 @@ app = typer.Typer(no_args_is_help=True, help="List, describe, check and import l
 @app.command("list")
 def list_(root: asked.Root = None, as_json: AsJson = False) -> None:
     """List the named data sets, and which of them are here."""
-    from tapereader.recipes.data import list_data
+    from tapereader.recipes.data import list_corpora, list_data
 
-    found = list_data(root=root)
+    found, corpora = list_data(root=root), list_corpora()
     if as_json:
-        console.answer_json(found)
+        console.answer_json({"labelled": found, "unlabelled": corpora})
         return
     console.table(
-        ("name", "task", "kind", "language", "published rows", "commercial use", "here"),
+        ("name", "task", "kind", "language", "published rows", "commercial use", "state"),
         [
             (
                 line.card.name,
@@ -35,11 +35,15 @@ def list_(root: asked.Root = None, as_json: AsJson = False) -> None:
                 line.card.language,
                 line.card.published_rows,
                 _permission(line.card.licence.commercial_use),
-                line.here,
+                line.state,
             )
             for line in found
         ],
         right=("published rows",),
+    )
+    console.say("\nUnlabelled text, for pretraining:")
+    console.table(
+        ("name", "title", "language", "dates"), [(card.name, card.title, card.language, card.dates) for card in corpora]
     )
 
 
@@ -76,7 +80,9 @@ def describe(
             "published rows": card.published_rows,
             "official splits": ", ".join(card.official_splits),
             "know that": list(card.traps),
-            "rows here": found.rows if found.here else "none; set TAPEREADER_DATA, or run `tapereader data import`",
+            "rows here": found.rows
+            if found.state == "ready"
+            else "none; set TAPEREADER_DATA, or run `tapereader data import`",
             "data id": found.id,
             "columns": ", ".join(found.columns),
             "rows a label": [f"{name}: {count:,}" for name, count in counts.items()],

@@ -6,20 +6,26 @@ import difflib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tapereader.core.errors import ConfigError, MissingDataError, UnknownNameError
+from tapereader.core.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from tapereader.dataset import CheckReport, ContaminationReport, check, contamination
 from tapereader.sources import (
+    CorpusCard,
     DatasetCard,
     LabelledText,
+    corpus_names,
     data_root,
     dataset_names,
     describe,
+    describe_corpus,
     import_release,
     load_dataset,
     read_labelled,
 )
+
+#: ``ready``: the rows are here; ``absent``: ``data import`` brings them; ``damaged``: they are here and cannot be read.
+DataState = Literal["ready", "absent", "damaged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class DatasetDescription:
     Parameters
     ----------
     card : what the set states about itself
-    here : whether its rows could be read
+    state : whether its rows are here
     id : of the rows
     rows : how many
     columns : of the rows
@@ -65,7 +71,7 @@ class DatasetDescription:
     """
 
     card: DatasetCard
-    here: bool
+    state: DataState
     id: str | None = None
     rows: int | None = None
     columns: tuple[str, ...] = ()
@@ -108,7 +114,7 @@ def open_labelled(name_or_file: str, *, options: FileOptions = FileOptions(), ro
         if options.given():
             given = ", ".join(f"`{name}`" for name in options.given())
             raise ConfigError(
-                f"{given} describe a file of your own; got the named data set {name_or_file!r}. Leave out."
+                f"Only a file of your own takes {given}; got the named data set {name_or_file!r}. Leave them out."
             )
         return load_dataset(name_or_file, root=root)
     path = Path(name_or_file)
@@ -122,8 +128,13 @@ def open_labelled(name_or_file: str, *, options: FileOptions = FileOptions(), ro
 
 
 def list_data(*, root: Path | None = None) -> tuple[DatasetDescription, ...]:
-    """Return the card of every named data set, by name; no rows are read."""
-    return tuple(DatasetDescription(card=describe(name), here=_here(name, root)) for name in dataset_names())
+    """Return the card of every named data set, by name, and whether its rows are here."""
+    return tuple(DatasetDescription(card=describe(name), state=_state(name, root)) for name in dataset_names())
+
+
+def list_corpora() -> tuple[CorpusCard, ...]:
+    """Return the card of every named set of unlabelled text, by name."""
+    return tuple(describe_corpus(name) for name in corpus_names())
 
 
 def describe_data(
@@ -135,7 +146,7 @@ def describe_data(
     except MissingDataError:
         if name_or_file not in dataset_names():
             raise
-        return DatasetDescription(card=describe(name_or_file), here=False)
+        return DatasetDescription(card=describe(name_or_file), state="absent")
     contract = labelled.card.contract
     counts = None
     if contract.kind != "regression":
@@ -145,7 +156,7 @@ def describe_data(
         counts = {name: found[name] for name in contract.names}
     return DatasetDescription(
         card=labelled.card,
-        here=True,
+        state="ready",
         id=labelled.id,
         rows=len(labelled),
         columns=tuple(str(name) for name in labelled.frame.columns),
@@ -184,9 +195,13 @@ def import_data(name: str, path: Path, *, root: Path | None = None) -> Path:
     return import_release(name, path, out=root or data_root())
 
 
-def _here(name: str, root: Path | None) -> bool:
+def _state(name: str, root: Path | None) -> DataState:
+    if describe(name).synthetic:
+        return "ready"
     try:
         load_dataset(name, root=root)
     except MissingDataError:
-        return False
-    return True
+        return "absent"
+    except DataError:
+        return "damaged"
+    return "ready"

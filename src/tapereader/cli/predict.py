@@ -1,0 +1,99 @@
+"""``tapereader predict``: a bundle and texts in, labels out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from tapereader.cli import console
+from tapereader.cli.console import AsJson
+from tapereader.core.errors import ConfigError
+
+_SHOWN_CHARACTERS = 60
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that training wrote.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, a file or standard input is read.")
+    ] = None,
+    *,
+    file: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="CSV, Parquet, JSON lines or plain lines; - is stdin.")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="COL", help="The file's column of texts.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", metavar="COL", help="The file's column of targets.")] = None,
+    about: Annotated[
+        str | None, typer.Option("--about", metavar="NAME", help="The named target of the texts given as words.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="A .csv, .jsonl or .parquet file; else stdout.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the file, where it is not UTF-8.")
+    ] = None,
+    backend: Annotated[
+        Literal["onnxruntime", "openvino", "openvino-bf16"],
+        typer.Option("--backend", help="What runs the network; openvino needs its extra."),
+    ] = "onnxruntime",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads; else all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer texts: label, calibrated probability of each label, prediction set, abstained.
+
+    A file or standard input of any size is answered as CSV on stdout unless --output names a file; with --json the
+    answer is one document and holds at most 10,000 rows.
+    """
+    if texts and file is not None:
+        raise ConfigError("Texts must come as words or from --input; got both. Leave one out.")
+    if not texts and file is None and sys.stdin.isatty():
+        raise ConfigError("There must be something to answer; got nothing. Give texts, --input FILE, or pipe lines in.")
+    if about is not None and not texts:
+        raise ConfigError("--about names the target of texts given as words; got none. A file has a column: --pair.")
+    from tapereader.recipes.predict import predict as run
+
+    streamed = output is None and not texts and not as_json
+    with console.progress("Answering", quiet=as_json or streamed) as advance:
+        found = run(
+            bundle,
+            texts=texts or None,
+            pairs=[about] * len(texts) if texts and about is not None else None,
+            input=None if texts else (file or "-"),
+            text_column=text,
+            pair_column=pair,
+            encoding=encoding,
+            output=sys.stdout if streamed else output,
+            output_format="csv" if streamed else None,
+            backend=backend,
+            threads=threads,
+            progress=advance,
+        )
+    if as_json:
+        console.answer_json(found)
+    elif "predictions" in found:
+        _show(found)
+    else:
+        summary = f"{found['rows']:,} rows, {found['errors']:,} without an answer, {found['abstained']:,} abstained"
+        (console.note if streamed else console.say)(f"{summary}{'' if streamed else f'; wrote {output}'}.")
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    columns = ["text", "answer"]
+    columns += ["range"] if "value" in found["predictions"][0] else ["probability", "cannot be excluded"]
+    console.table(columns, [_line(row) for row in found["predictions"]], right=("probability",))
+
+
+def _line(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    text = str(row["text"])
+    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+    if row["error"] is not None:
+        return (shown, row["error"], None, *(() if "value" in row else (None,)))
+    if "value" in row:
+        return shown, row["value"], None if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+    label = f"{row['label'] or 'none'}{' (abstained)' if row['abstained'] else ''}"
+    likely = [f"{row[f'p_{name}']:.3f}" for name in str(row["label"]).split("|") if f"p_{name}" in row]
+    return shown, label, ", ".join(likely) or None, str(row["prediction_set"]).replace("|", ", ") or None
