@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -80,21 +81,35 @@ class Config(BaseModel):
         ConfigError
             If the file cannot be read, is not a mapping, or any field is wrong.
         """
-        values: Any = {}
-        if path is not None:
-            try:
-                values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                raise ConfigError(f"A config file must be readable YAML; got {str(path)!r}: {error}.") from error
-            if not isinstance(values, dict):
-                raise ConfigError(f"A config file must hold `field: value` lines; got {str(path)!r} with {values!r}.")
-        for override in overrides:
-            _apply(values, override)
-        return cls.from_mapping(values)
+        return cls.from_mapping(read_mapping(path, overrides=overrides))
 
     def to_yaml(self) -> str:
         """Write as YAML that :meth:`load` reads back to an equal config."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def read_mapping(
+    path: Path | str | None, *, overrides: tuple[str, ...] | list[str] = (), base: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read a YAML file as plain values, unchecked, and apply overrides; the file's fields stand over ``base``.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not a mapping, or an override has no value.
+    """
+    values: dict[str, Any] = copy.deepcopy(base or {})
+    if path is not None:
+        try:
+            found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"A config file must be readable YAML; got {str(path)!r}: {error}.") from error
+        if not isinstance(found, dict):
+            raise ConfigError(f"A config file must hold `field: value` lines; got {str(path)!r} with {found!r}.")
+        values |= found
+    for override in overrides:
+        _apply(values, override)
+    return values
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

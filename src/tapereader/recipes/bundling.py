@@ -1,0 +1,90 @@
+"""What a training leaves behind in its bundle: weights, graph, card, plots, numbers and terms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tapereader.bundle import ContractFacts, SanitySentence, decode
+from tapereader.governance import model_card
+from tapereader.governance.facts import ModelFacts
+from tapereader.sources import LabelledText
+from tapereader.training.experiment import Trial
+from tapereader.training.export import export_onnx, save_weights
+
+#: Sentences of our own whose answers are stored in each bundle and asked again whenever it is opened.
+_SANITY = {
+    "en": (
+        "Operating profit rose to EUR 13.1 mn from EUR 8.7 mn a year earlier.",
+        "The company issued a profit warning and suspended its dividend.",
+        "The annual general meeting will be held in the company's head office in May.",
+        "Net loss narrowed, but sales missed the analysts' expectations.",
+        "The board did not rule out a rights issue.",
+    ),
+    "zh": (
+        "公司上半年净利润同比增长35%，超出市场预期。",
+        "公司因涉嫌信息披露违规被证监会立案调查。",
+        "股东大会将于五月在公司总部召开。",
+        "亏损收窄，但营业收入不及预期。",
+        "公司否认了破产重整的传闻。",
+    ),
+}
+_SANITY_PAIR = "ACME"
+#: What of the facts goes into ``evaluation.json``.
+_NUMBERS = ("evaluation", "baselines", "before", "comparisons", "slices", "split")
+
+
+def fill_bundle(folder: Path, *, trial: Trial, labelled: LabelledText, config_yaml: str, facts: ModelFacts) -> None:
+    """Write everything of a bundle that is not its contract, calibration and manifest."""
+    save_weights(trial.model, labelled.card.contract, folder / "model")
+    export_onnx(trial.model, folder / "onnx" / "model.onnx")
+    (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    # Numbers only: the words of a data set are not ours to pass on with a model.
+    numbers = {key: value for key, value in facts.items() if key in _NUMBERS}
+    (folder / "evaluation.json").write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+    (folder / "licences.txt").write_text(_licences(facts), encoding="utf-8")
+    _plots(folder / "plots", facts)
+
+
+def _plots(folder: Path, facts: ModelFacts) -> None:
+    from tapereader.reports import charts_of
+
+    drawn = charts_of(facts)
+    if drawn:
+        folder.mkdir()
+    for name, svg in drawn.items():
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def contract_facts(labelled: LabelledText, trial: Trial) -> ContractFacts:
+    """Return what a reader of the bundle must know, with the sanity sentences answered by the network just trained."""
+    card, model = labelled.card, trial.model
+    texts = [*_SANITY["zh" if card.language == "zh" else "en"]]
+    pairs = [_SANITY_PAIR] * len(texts) if labelled.pairs is not None else None
+    outputs = decode(card.contract, model.logits(texts, pairs), trial.calibration)
+    if outputs.ndim == 1:
+        outputs = outputs[:, None]
+    scale = trial.calibration.target_scale if card.contract.kind == "regression" else 1.0
+    return ContractFacts(
+        contract=card.contract,
+        task=card.task,
+        language=card.language,
+        has_pair=pairs is not None,
+        max_length=model.config.max_length,
+        prefix=model.resolved.backbone.prefix,
+        pooling=model.network.pooling,
+        sanity=tuple(
+            SanitySentence(text=text, pair=_SANITY_PAIR if pairs else None, outputs=tuple(float(v) for v in row))
+            for text, row in zip(texts, outputs, strict=True)
+        ),
+        outputs_tolerance=1e-3 * scale,
+    )
+
+
+def _licences(facts: ModelFacts) -> str:
+    lines = ["What this model was made from, and on what terms.", ""]
+    for item in facts["manifest"]["licences"]:
+        commercial = {True: "allowed", False: "FORBIDDEN", None: "not stated"}[item.get("commercial_use")]
+        lines += [f"{item['of']}: {item['name']}; commercial use {commercial}", f"  {item.get('source', '')}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,108 @@
+"""The facts of a trained model: judged on rows it never saw, beside everything it is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapereader.bundle import Calibration, LabelContract
+from tapereader.bundle.conformal import abstentions, prediction_intervals, prediction_sets
+from tapereader.dataset.parts import Split
+from tapereader.governance import RunManifest
+from tapereader.governance.facts import DatasetFacts, ModelFacts
+from tapereader.sources import LabelledText
+from tapereader.training.evaluation import compare, evaluate_outputs
+from tapereader.training.experiment import BEFORE, Trial
+from tapereader.training.slices import slices, worst_mistakes
+
+
+def model_facts(
+    *,
+    title: str,
+    labelled: LabelledText,
+    split: Split,
+    near_duplicates: float,
+    seed: int,
+    trial: Trial,
+    manifest: RunManifest,
+    groups: NDArray[np.int64],
+) -> ModelFacts:
+    """Judge a trial on its test part, and put together everything that cards and pages are written from.
+
+    Parameters
+    ----------
+    title : of card and page
+    labelled, split, groups : all rows, how they were dealt, and their near-duplicate groups
+    near_duplicates : the threshold of those groups
+    seed : of the intervals
+    trial : the trained model and all answers
+    manifest : of the run
+    """
+    card = labelled.card
+    contract = card.contract
+    test = labelled.take(split.test)
+    targets, own_groups = test.targets(), groups[split.test]
+    calibration = trial.calibration
+    outputs = trial.outputs
+    sets, abstained = said_with_care(contract, outputs, calibration)
+    judge = {"groups": own_groups, "seed": seed}
+    evaluation = evaluate_outputs(
+        contract, targets, outputs, prediction_sets=sets, promised=calibration.coverage, abstained=abstained,
+        threshold=calibration.threshold, **judge,
+    )  # fmt: skip
+    others = {name: evaluate_outputs(contract, targets, theirs, **judge) for name, theirs in trial.others.items()}
+    comparisons = {
+        "before" if name == BEFORE else name: compare(
+            contract, targets, outputs, theirs, thresholds=(calibration.threshold, 0.5), **judge
+        ).to_dict()
+        for name, theirs in trial.others.items()
+    }
+    parts = slices(test, targets, outputs, contract, threshold=calibration.threshold)
+    wrong = worst_mistakes(test, targets, outputs, contract, threshold=calibration.threshold)
+    facts: ModelFacts = {
+        "title": title,
+        "bundle_id": "",
+        "manifest": manifest.to_dict(),
+        "contract": contract.to_dict(),
+        "dataset": dataset_facts(labelled),
+        "split": f"{split.name}; {len(split.train):,} rows to learn, {len(split.validation):,} to calibrate, "
+        f"{len(split.test):,} to score; near-copies (Jaccard {near_duplicates:g} or more) on one side",
+        "evaluation": evaluation.to_dict(),
+        "calibration": calibration.to_dict(),
+        "before": others.pop(BEFORE).to_dict() if BEFORE in others else None,
+        "baselines": {name: found.to_dict() for name, found in others.items()},
+        "comparisons": comparisons,
+        "slices": [part.to_dict() for part in parts],
+        "mistakes": [mistake.to_dict() for mistake in wrong],
+        "learning_curve": [
+            {"step": entry["step"], "train_loss": entry["loss"]} for entry in trial.model.history if "loss" in entry
+        ],
+        "rerun": f"tapereader train {card.name} --out DIR --seed {seed}",
+    }  # fmt: skip
+    return facts
+
+
+def said_with_care(
+    contract: LabelContract, outputs: NDArray[np.float64], calibration: Calibration
+) -> tuple[Any, NDArray[np.bool_] | None]:
+    """Return prediction sets (or intervals) and abstentions, each None where the calibration holds none."""
+    sets: Any = None
+    if calibration.coverage is not None and contract.kind == "regression":
+        sets = prediction_intervals(contract, outputs, calibration)
+    elif calibration.coverage is not None:
+        sets = prediction_sets(contract, outputs, calibration)
+    return sets, None if calibration.abstain_below is None else abstentions(contract, outputs, calibration)
+
+
+def dataset_facts(labelled: LabelledText) -> DatasetFacts:
+    """Return what a data set states about itself, in plain JSON types."""
+    card = labelled.card
+    return {
+        "name": card.name, "title": card.title, "id": labelled.id, "n": len(labelled), "task": card.task,
+        "language": card.language,
+        "licence": {"name": card.licence.name, "commercial_use": card.licence.commercial_use,
+                    "source": card.licence.source},
+        "origin": card.origin, "synthetic": card.synthetic, "traps": list(card.traps),
+    }  # fmt: skip
