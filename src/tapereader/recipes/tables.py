@@ -119,7 +119,8 @@ class TableWriter:
 
     def _failed(self, error: OSError) -> DataError:
         where = "the output" if self._path is None else repr(str(self._path))
-        return DataError(f"The table {where} must be written; got {error.strerror or error}. Nothing was left behind.")
+        what = os.strerror(error.errno) if error.errno else str(error)
+        return DataError(f"The table {where} must be written; got {what!r}. Nothing was left behind.")
 
 
 def _format_of(output: Path | IO[str], format: TableFormat | None) -> TableFormat:  # noqa: A002 (public word)
