@@ -14,6 +14,7 @@ from tapereader.sources.catalog import (
     unlabelled_texts,
 )
 from tapereader.sources.labelled import DatasetCard, LabelledText, Licence
+from tapereader.sources.releases import import_release, importable_names
 from tapereader.sources.text import read_labelled, read_table, stream_texts
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "dataset_names",
     "describe",
     "describe_corpus",
+    "import_release",
+    "importable_names",
     "load_dataset",
     "read_labelled",
     "read_table",
