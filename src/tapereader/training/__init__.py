@@ -21,7 +21,7 @@ _HOMES = {
     "evaluate_outputs": "tapereader.training.evaluation",
     "fit_calibration": "tapereader.training.calibration",
     "headline_metric": "tapereader.training.evaluation",
-    "slices": "tapereader.training.slices",
+    "score_slices": "tapereader.training.slices",
     "worst_mistakes": "tapereader.training.slices",
 }
 
@@ -38,7 +38,7 @@ __all__ = [
     "evaluate_outputs",
     "fit_calibration",
     "headline_metric",
-    "slices",
+    "score_slices",
     "worst_mistakes",
 ]
 

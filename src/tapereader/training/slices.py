@@ -81,7 +81,7 @@ class Mistake:
         return asdict(self)
 
 
-def slices(
+def score_slices(
     labelled: LabelledText,
     targets: Targets,
     outputs: FloatArray,
@@ -154,7 +154,7 @@ def worst_mistakes(
 
     Parameters
     ----------
-    labelled, targets, outputs, contract, threshold : as in :func:`slices`
+    labelled, targets, outputs, contract, threshold : as in :func:`score_slices`
     k : most rows returned
 
     Raises
