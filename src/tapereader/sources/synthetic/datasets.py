@@ -83,7 +83,9 @@ class SyntheticDataset:
         return replace(data, card=replace(self.card, traps=(*self.card.traps, stated)))
 
     def _headlines(self) -> pd.DataFrame:
-        sessions = 20 + math.ceil(1.5 * self.rows / self.config.headlines_per_session)
+        # More than half of the headlines move something; nearly all texts are met once.
+        spare = 2.2 if self.label == "trend" else 1.2
+        sessions = 20 + math.ceil(spare * self.rows / self.config.headlines_per_session)
         while True:
             found = SyntheticMarket(self.config.replace(n_sessions=sessions)).build().headlines
             if self.label == "trend":

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tapereader.core.errors import ConfigError
-from tapereader.sources.synthetic import templates_en, templates_zh
+from tapereader.sources.synthetic import events_en, templates_en, templates_zh
 from tapereader.sources.synthetic.grammar import (
     Lexicon,
     Template,
@@ -24,7 +24,7 @@ from tapereader.sources.synthetic.grammar import (
 Tongue = Literal["en", "zh"]
 
 TEMPLATES: tuple[Template, ...] = templates_en.TEMPLATES + templates_zh.TEMPLATES
-FRAMES: tuple[Template, ...] = templates_en.FRAMES + templates_zh.FRAMES
+FRAMES: tuple[Template, ...] = events_en.FRAMES + templates_zh.FRAMES
 #: Risk events of the headlines; ``none`` first.
 EVENTS: tuple[str, ...] = ("none", *dict.fromkeys(t.event for t in TEMPLATES if t.event != "none"))
 
