@@ -116,7 +116,7 @@ def _use(facts: ModelFacts) -> Iterator[str]:
 def _results(facts: ModelFacts) -> Iterator[str]:
     evaluation = facts["evaluation"]
     names = shown_metrics(facts)
-    level = f"{evaluation['level']:.0%}"
+    level = f"{evaluation['level'] * 100:.0f} %"
     yield (
         f"Scored on {evaluation['n']:,} rows in {evaluation['n_groups']:,} groups ({_cell(facts['split'])}). In "
         f"brackets the {level} interval from {evaluation['n_resamples']:,} resamples of whole groups, seed "
@@ -155,8 +155,8 @@ def _calibration(facts: ModelFacts) -> Iterator[str]:
     elif coverage is not None:
         size = "labels a set" if facts["contract"]["kind"] != "regression" else "wide"
         yield (
-            f"Prediction sets promise to hold the truth in {calibration['coverage']:.0%} of cases; on the scored rows "
-            f"they did in {_percent(coverage['value'])} ({_percent(coverage['low'])} to {_percent(coverage['high'])}), "
+            f"Prediction sets promise to hold the truth in {calibration['coverage'] * 100:.0f} % of cases; on the "
+            f"scored rows they did in {_percent(coverage['value'])} ({_percent(coverage['low'])} to {_percent(coverage['high'])}), "
             f"on average {number(coverage['mean_size'], digits=2)} {size}."
         )
     abstention = evaluation.get("abstention")

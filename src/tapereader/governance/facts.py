@@ -137,4 +137,8 @@ def winners(facts: ModelFacts) -> tuple[list[str], list[str]]:
 
 def number(value: float | None, *, digits: int = 3) -> str:
     """Write a number for people; an undefined one is a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return "–"
+    written = f"{value:.{digits}f}"
+    # A rounded zero has no sign.
+    return written.removeprefix("-") if float(written) == 0 else written.replace("-", "−")

@@ -77,6 +77,7 @@ def metric_chart(rows: Sequence[Mapping[str, Any]], *, metric: str, style: Style
                 va="center",
                 color=colours.ink if row["ours"] else colours.muted,
                 fontweight="bold" if row["ours"] else "normal",
+                bbox={"facecolor": colours.paper, "edgecolor": "none", "pad": 1.2},
             )
         axes.set_yticks(range(len(rows)), [row["title"] for row in reversed(rows)])
         for label, row in zip(axes.get_yticklabels(), reversed(rows), strict=True):
@@ -206,7 +207,7 @@ def coverage_chart(coverage: Mapping[str, float | None], *, style: Style = "ligh
         if promised is not None:
             axes.axvline(promised, color=colours.contrast, linewidth=1.4, linestyle=(0, (4, 3)))
             axes.annotate(
-                f"promised {promised:.0%}",
+                f"promised {100 * promised:.0f} %",
                 (promised, 1),
                 xycoords=("data", "axes fraction"),
                 xytext=(-6, -2),

@@ -53,7 +53,7 @@ def scored_cell(score: Mapping[str, float | None] | None) -> str:
         return "–"
     if score["low"] is None:
         return number(score["value"])
-    return f"{number(score['value'])}<small>{number(score['low'])} – {number(score['high'])}</small>"
+    return f"{number(score['value'])}<small>{number(score['low'])} to {number(score['high'])}</small>"
 
 
 def percent(share: float | None) -> str:

@@ -56,7 +56,7 @@ def model_page(facts: ModelFacts) -> str:
             *examples(facts),
             *parts(facts),
             *mistakes(facts),
-            *provenance(facts, charts),
+            *provenance(facts),
         ]
     )
     # The page's own words are English whatever it is about; the texts it shows carry their language themselves.
@@ -133,8 +133,8 @@ def _results(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
     names = shown_metrics(facts)
     yield "<section><h2>Is it better than something simple?</h2>"
     yield f"<p>Scored on {evaluation['n']:,} rows in {evaluation['n_groups']:,} groups: {escape(facts['split'])}. "
-    yield f"Small print: {evaluation['level']:.0%} intervals from resampled groups. The first column decides.</p>"
-    yield figures(charts, "comparison")
+    yield f"The first column decides; {evaluation['level'] * 100:.0f} % intervals are from resampled groups.</p>"
+    yield figures(charts, "comparison", "learning")
     heads = "".join(f'<th class="number">{escape(METRIC_TITLES.get(name, name))}</th>' for name in names)
     yield f'<div class="wide"><table><thead><tr><th></th>{heads}</tr></thead><tbody>'
     for model, scored in models_compared(facts).items():
@@ -145,7 +145,7 @@ def _results(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
     if facts.get("comparisons"):
         yield '<div class="wide"><table><thead><tr><th>This model against</th><th class="number">difference</th>'
         yield '<th class="number">p</th><th>verdict</th></tr></thead><tbody>'
-        words = {"ours": "this model is better", "theirs": "the other is better", "unclear": "no clear difference"}
+        words = {"ours": "better", "theirs": "worse", "unclear": "not clear"}
         for name, found in facts["comparisons"].items():
             small = f"<small>{found['low']:+.3f} to {found['high']:+.3f}</small>"
             yield f"<tr><td>{escape(MODEL_TITLES.get(name, name))}</td>"

@@ -42,7 +42,7 @@ def trust(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
         coverage = evaluation["coverage"]
         if coverage is not None:
             unit = "wide" if facts["contract"]["kind"] == "regression" else "labels"
-            yield f"Its prediction sets promise {calibration['coverage']:.0%} and held the truth in "
+            yield f"Its prediction sets promise {calibration['coverage'] * 100:.0f} % and held the truth in "
             size = number(coverage["mean_size"], digits=2)
             yield f"{percent(coverage['value'])} of these rows, on average {size} {unit}. "
     abstention = evaluation["abstention"]
@@ -113,7 +113,7 @@ def mistakes(facts: ModelFacts) -> Iterator[str]:
     yield "</ul></section>"
 
 
-def provenance(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
+def provenance(facts: ModelFacts) -> Iterator[str]:
     """Yield the section on data, licences, run, machine and code."""
     manifest, dataset = facts["manifest"], facts["dataset"]
     code, hardware = manifest["code"], manifest["hardware"]
@@ -138,7 +138,7 @@ def provenance(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
     yield "</dl>"
     if facts.get("rerun"):
         yield f"<pre>{escape(facts['rerun'])}</pre>"
-    yield f"{figures(charts, 'learning')}</section>"
+    yield "</section>"
 
 
 def _parent(parent: Mapping[str, Any]) -> str:

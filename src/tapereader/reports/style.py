@@ -37,11 +37,13 @@ th,td{padding:.5rem .9rem .5rem 0;border-bottom:1px solid var(--line)}
 td{vertical-align:top}
 td.number,th.number{text-align:right;white-space:nowrap}
 td.number:last-child,th.number:last-child{padding-right:.2rem}
+td.number+td:not(.number),th.number+th:not(.number){padding-left:1.6rem}
 td small{display:block;color:var(--muted);font-size:.76rem}
 tr.ours td{font-weight:650}
 tr.ours td:first-child{color:var(--accent)}
 tr.ours small{font-weight:400}
 tr.part td{padding-top:1.1rem;color:var(--muted);font-size:.82rem;border-bottom-color:var(--ink)}
+td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:2rem 2.5rem;margin:1.2rem 0}
 figure{margin:0;min-width:0}
 figcaption{color:var(--muted);font-size:.88rem;margin-bottom:.4rem}
