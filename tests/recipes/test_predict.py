@@ -216,7 +216,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tiny_bundle: Path, tmp_path:
         "from tapereader.core import DataError\n"
         "from tapereader.recipes.predict import predict\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "try:\n"
         "    predict(sys.argv[1], input=sys.argv[2], text_column='headline', output=sys.argv[3])\n"
         "except DataError as error:\n"
