@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tapereader import __version__
-from tapereader.cli import data, models, predict
+from tapereader.cli import data, models, predict, train
 from tapereader.cli.console import note
 from tapereader.core.errors import LookAheadError, TapereaderError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("train", rich_help_panel="Training")(train.train)
 app.command("predict", rich_help_panel="Engine")(predict.predict)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(models.app, name="models", rich_help_panel="Models")

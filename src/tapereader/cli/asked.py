@@ -16,6 +16,8 @@ Dataset = Annotated[
 Root = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of named data sets; else TAPEREADER_DATA says.")
 ]
+#: What is missing where the extra ``train`` is.
+LEARNING_LIBRARIES = frozenset({"accelerate", "onnx", "optuna", "peft", "safetensors", "torch", "transformers"})
 #: What was said about a file of one's own: field of ``recipes.data.FileOptions`` to value. Verbs take it as one
 #: parameter called ``file``; :func:`with_file_options` makes options of it.
 FileFacts = dict[str, Any]

@@ -19,6 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON on stdout
 
 #: Told how much is done, of how much (None where nobody knows).
 Advance = Callable[[int, int | None], None]
+#: Told what is being done, how much of it is done, and of how much (0 where nobody knows).
+Report = Callable[[str, int, int], None]
 
 #: Wide enough for a table that goes to a file or a pipe, where there is no window to fit.
 _WIDTH_OF_A_FILE = 160
@@ -122,6 +124,36 @@ def progress(what: str, *, quiet: bool, in_bytes: bool = False) -> Iterator[Adva
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Report]:
+    """Show the stages of a long piece of work on stderr, each with its bar; nothing where that is no terminal.
+
+    Parameters
+    ----------
+    quiet : True shows nothing at all
+
+    Yields
+    ------
+    callable ``report(what, done, of)``; ``of`` is 0 where nobody knows
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda _what, _done, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("", total=None)
+        yield lambda what, done, of: bars.update(bar, description=what, completed=done, total=of or None)
 
 
 def _cell(value: Any) -> str:

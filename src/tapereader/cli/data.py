@@ -80,9 +80,7 @@ def describe(
             "published rows": card.published_rows,
             "official splits": ", ".join(card.official_splits),
             "know that": list(card.traps),
-            "rows here": found.rows
-            if found.state == "ready"
-            else "none; set TAPEREADER_DATA, or run `tapereader data import`",
+            "rows here": found.rows if found.state == "ready" else "none; set TAPEREADER_DATA, or import the release",
             "data id": found.id,
             "columns": ", ".join(found.columns),
             "rows a label": [f"{name}: {count:,}" for name, count in counts.items()],

@@ -123,3 +123,35 @@ def test_a_misspelt_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) ->
         "Error: A data set must be a name from `tapereader data list` or a file; got 'fomcstance', neither. "
         "Did you mean 'fomc-stance'?\n"
     )
+
+
+def test_import_reads_a_release_into_the_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The four files of the release, in the encoding and line ends of its authors."""
+    release = tmp_path / "FinancialPhraseBank-v1.0"
+    release.mkdir()
+    agreed = ["Sales rose to EUR 5 mn .@positive", "The bank is based in Turku .@neutral", "Profit fell .@negative"]
+    disputed = ["The deal covers Åland .@neutral"]
+    for name, lines in (
+        ("AllAgree", agreed),
+        ("75Agree", agreed),
+        ("66Agree", agreed),
+        ("50Agree", agreed + disputed),
+    ):
+        text = "".join(f"{line}\r\n" for line in lines)
+        (release / f"Sentences_{name}.txt").write_bytes(text.encode("iso-8859-1"))
+    root = tmp_path / "data"
+    root.mkdir()
+    code, out, err = call(capsys, "data", "import", "financial-phrasebank", str(release), "--data", str(root), "--json")
+    assert (code, err) == (0, "")
+    assert Path(json.loads(out)["path"]).is_file()
+    _, out, _ = call(capsys, "data", "describe", "financial-phrasebank", "--data", str(root), "--json")
+    found = json.loads(out)
+    assert found["rows"] == 4
+    assert found["card"]["origin"].startswith("original release")
+
+
+def test_import_of_the_wrong_files_says_what_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = call(capsys, "data", "import", "financial-phrasebank", str(tmp_path), "--data", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert "Traceback" not in err

@@ -1,0 +1,112 @@
+"""``tapereader train``: labelled text in, a bundle out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tapereader.cli import asked, console
+from tapereader.cli.console import AsJson
+
+if TYPE_CHECKING:
+    from tapereader.governance.facts import ModelFacts
+
+#: Metrics shown beside the headline.
+_SHOWN = 3
+
+
+@asked.with_file_options
+def train(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(metavar="DATASET_OR_FILE", help="A name from `data list`, or a file; else --config says."),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The bundle's folder, which must not exist.")],
+    file: asked.FileFacts,
+    profile: Annotated[
+        Literal["fast", "quality"], typer.Option("--profile", help="The recipe: minutes, or the better score.")
+    ] = "fast",
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", metavar="NAME_OR_PATH", help="Network to start from; else the profile's."),
+    ] = None,
+    method: Annotated[
+        Literal["full", "head", "top-k", "gradual", "lora", "adalora", "prefix", "prompt", "ia3", "bottleneck"] | None,
+        typer.Option("--method", help="What learns; else everything but the word embeddings."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the head, the batches and dropout.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="YAML with any field; options given here win.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one field; may be repeated.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put the bundle in the place of an older one.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Let weights be fetched if they are not here.")] = False,
+    root: asked.Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a network on labelled text, judge it, and write a bundle.
+
+    A run that is killed goes on where it was when the same command is given again.
+    """
+    from tapereader.core.errors import missing_extra
+
+    try:
+        from tapereader.recipes.train import build_config
+        from tapereader.recipes.train import train as run
+    except ModuleNotFoundError as error:
+        if error.name in asked.LEARNING_LIBRARIES:
+            raise missing_extra("train", needed_for="Fine-tuning") from error
+        raise
+    learning: dict[str, Any] = {"backbone": backbone, "seed": seed}
+    if method is not None:
+        learning["adapter"] = {"method": method}
+    asked_for = build_config(
+        config,
+        profile=profile,
+        values={"dataset": dataset, "columns": file, "finetune": learning},
+        overrides=tuple(override or ()),
+    )
+    with console.stages(quiet=as_json) as report:
+        made = run(asked_for, out, replace=replace, report=report, allow_download=download, data_root=root)
+    if as_json:
+        console.answer_json(
+            {"bundle": out, "bundle_id": made.bundle.id, "warnings": made.warnings, "facts": made.facts}
+        )
+        return
+    for line in made.warnings:
+        console.note(line)
+    show_scores(made.facts)
+    console.say(f"Wrote bundle {made.bundle.id} to {out}; its card is {out / 'README.md'}.")
+
+
+def show_scores(facts: ModelFacts) -> None:
+    """Write how a model does beside everything it is compared with."""
+    from tapereader.governance.facts import METRIC_TITLES, MODEL_TITLES, models_compared, number, shown_metrics, winners
+
+    metrics = shown_metrics(facts)[: _SHOWN + 1]
+    rows = [
+        (MODEL_TITLES.get(name, name), *(_score(judged["metrics"].get(metric), number) for metric in metrics))
+        for name, judged in models_compared(facts).items()
+    ]
+    titles = [METRIC_TITLES[metric] for metric in metrics]
+    if facts["dataset"]["synthetic"]:
+        console.say("Synthetic data: these scores say nothing about the world.")
+    console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
+    console.table(("", *titles), rows, right=titles)
+    better, unclear = winners(facts)
+    if better:
+        console.say(f"Better than this model: {', '.join(better)}.")
+    if unclear:
+        console.say(f"Cannot be told apart from this model: {', '.join(unclear)}.")
+
+
+def _score(found: Any, number: Any) -> str | None:
+    if found is None:
+        return None
+    spread = "" if found.get("low") is None else f" [{number(found['low'])}, {number(found['high'])}]"
+    return f"{number(found['value'])}{spread}"
