@@ -157,6 +157,8 @@ def _refusal(source: WeightsSource, log: str, stalled: float | None) -> MissingD
         reason = f"nothing arrived for {stalled:.0f} seconds"
     elif "No module named pip" in log:
         reason = "this Python has no pip"
+    elif "Failed to establish a new connection" in log or "Name or service not known" in log:
+        reason = "the package index cannot be reached"
     else:
         errors = re.findall(r"^ERROR: (.*)$", log, flags=re.MULTILINE)
         reason = errors[-1].strip().rstrip(".") if errors else "pip gave no reason"
