@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -52,18 +53,14 @@ def find_on_hub(hub_id: str, *, allow_download: bool, revision: str | None = Non
     if not is_hub_id(hub_id):
         raise ConfigError(f"A hub id must look like `owner/name`; got {hub_id!r}.")
     try:
-        from huggingface_hub import HfApi, snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
     except ImportError as error:
         raise missing_extra("train", needed_for=f"Opening {hub_id!r} from the Hugging Face hub") from error
     # Caches filled before ids had owners keep the short name.
     for written in (hub_id, *(old for old, new in OLD_IDS.items() if new == hub_id)):
-        try:
-            folder = Path(snapshot_download(written, revision=revision, local_files_only=True))
-        except LocalEntryNotFoundError:
-            continue
-        if (folder / "config.json").is_file():
-            return folder, folder.name
+        config = try_to_load_from_cache(written, "config.json", revision=revision)
+        if isinstance(config, str) and _is_whole(Path(config).parent):
+            return Path(config).parent, Path(config).parent.name
     if not allow_download:
         raise MissingDataError(f"{hub_id!r} must be in the local Hugging Face cache; it is not. {_offline(hub_id)}")
     try:
@@ -76,7 +73,7 @@ def find_on_hub(hub_id: str, *, allow_download: bool, revision: str | None = Non
                 "hub. Pickles are never opened: choose a model that has model.safetensors."
             )
         folder = Path(
-            snapshot_download(hub_id, revision=facts.sha, allow_patterns=list(_PATTERNS), etag_timeout=_TIMEOUT_SECONDS)
+            snapshot_download(hub_id, revision=revision, allow_patterns=list(_PATTERNS), etag_timeout=_TIMEOUT_SECONDS)
         )
     except BundleError:
         raise
@@ -85,6 +82,18 @@ def find_on_hub(hub_id: str, *, allow_download: bool, revision: str | None = Non
             f"{hub_id!r} must be downloadable from the hub; got {type(error).__name__}. {_offline(hub_id)}"
         ) from error
     return folder, folder.name
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether a download into the cache was finished; one of pickles is for the reader of folders to refuse."""
+    names = {path.name for path in folder.iterdir()}
+    if "model.safetensors.index.json" in names:
+        try:
+            index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+            return set(index["weight_map"].values()) <= names
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return True  # damaged, not unfinished: the reader of folders says so
+    return any(name.endswith((".safetensors", ".bin")) for name in names)
 
 
 def _offline(hub_id: str) -> str:
