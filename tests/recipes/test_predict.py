@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -246,3 +247,13 @@ def test_a_parquet_column_must_keep_its_type(tiny_bundle: Path, tmp_path: Path) 
     assert message.endswith("Write .csv or .jsonl.")
     assert sorted(os.listdir(tmp_path)) == ["in.jsonl", "tiny"]
     assert predict(tiny_bundle, input=source, output=tmp_path / "o.csv", batch_rows=4)["rows"] == 8
+
+
+def test_a_reader_who_stops_reading_is_no_fault_of_the_table(tiny_bundle: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", buffering=1)
+    with pytest.raises(BrokenPipeError):
+        predict(tiny_bundle, texts=["profit rose"], output=stream, output_format="csv")
+    with contextlib.suppress(BrokenPipeError):  # closing tries to write what is left
+        stream.close()

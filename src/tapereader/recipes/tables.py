@@ -88,6 +88,8 @@ class TableWriter:
         ------
         DataError
             If the disk is full, or a Parquet column changes its type.
+        BrokenPipeError
+            If whoever reads the stream has stopped reading.
         """
         try:
             if self._format == "csv":
@@ -96,6 +98,8 @@ class TableWriter:
                 frame.to_json(self._stream, orient="records", lines=True, force_ascii=False, date_format="iso")
             else:
                 self._write_parquet(frame)
+        except BrokenPipeError:  # the reader has seen enough (``| head``): nothing failed
+            raise
         except OSError as error:
             raise self._failed(error) from error
         self._first = False
