@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -159,15 +159,29 @@ def stated_origin(folder: Path, file: str) -> str | None:
     DataError
         If ``origin.json`` is there and cannot be read.
     """
+    note = origin_notes(folder).get(file)
+    return None if note is None else str(note["origin"])
+
+
+def origin_notes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what ``origin.json`` of a folder holds: file name -> note with at least ``origin``; empty without one.
+
+    Raises
+    ------
+    DataError
+        If it is there and is not that.
+    """
     path = folder / ORIGIN_FILE
-    if not path.is_file():
-        return None
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))[file]["origin"])
-    except KeyError:
-        return None
-    except (ValueError, TypeError, OSError) as error:
-        raise DataError(
-            f"{ORIGIN_FILE} must be JSON with an `origin` for each table; got {str(path)!r}: {error}. "
-            "Import the release again."
-        ) from error
+        notes = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(note["origin"], str) for note in notes.values()):
+            return dict(notes)
+        fault = "an origin is not text"
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        fault = f"{type(error).__name__} {error}"
+    raise DataError(
+        f"{ORIGIN_FILE} must be JSON with an `origin` for each table; got {str(path)!r}: {fault}. "
+        "Remove it and import the release again."
+    )

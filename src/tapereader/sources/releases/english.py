@@ -97,7 +97,7 @@ def stockemotions(files: ReleaseFiles) -> pd.DataFrame:
     )
     table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d").astype("datetime64[us]")
     order = ["id", "date", "ticker", "sentiment", "emotion", "text", "text_processed", "official_split"]
-    return table[order].astype({"id": "int32"})
+    return table[order].astype({"id": "int32"}).sort_values(["date", "id"], ignore_index=True)
 
 
 _GOLD = {
@@ -164,7 +164,8 @@ def fomc(files: ReleaseFiles) -> pd.DataFrame:
             raise DataError(f"The splits must part the same rows; {lost} of seed 5768 are not in seed {seed}.")
     table["label"] = [_STANCE[code] for code in table["label_id"]]
     order = ["text", "year", "label", "label_id", "split_5768", "split_78516", "split_944601"]
-    return table[order].astype({"year": "int16", "label_id": "int8"})
+    table = table[order].astype({"year": "int16", "label_id": "int8"})
+    return table.sort_values(["year", "text"], kind="stable", ignore_index=True)
 
 
 def _fomc_split(files: ReleaseFiles, seed: int) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tapereader.core.errors import DataError, UnknownNameError
 from tapereader.core.registry import Registry
-from tapereader.sources.catalog.named import ORIGIN_FILE, NamedDataset, stated_origin
+from tapereader.sources.catalog.named import ORIGIN_FILE, NamedDataset, origin_notes
 from tapereader.sources.labelled import LabelledText
 from tapereader.sources.releases import chinese, english
 from tapereader.sources.releases.files import ReleaseFiles
@@ -75,7 +75,9 @@ def import_release(name: str, path: Path | str, *, out: Path | str, registry: Re
         known = ", ".join(importable_names(found))
         raise UnknownNameError(f"A release can be imported for {known}; got {name!r}.")
     target = Path(out) / key
-    if target.exists() and stated_origin(target.parent, target.name) is None:
+    notes = origin_notes(target.parent)
+    existed = target.exists()
+    if existed and target.name not in notes:
         raise DataError(
             f"An import must not overwrite a copy that was not imported; got {str(target)!r}. Choose another `out`."
         )
@@ -87,12 +89,14 @@ def import_release(name: str, path: Path | str, *, out: Path | str, registry: Re
     LabelledText(card=source.card, frame=source.build(table).assign(row=0)).targets()
     note = {"origin": "original release", "rows": len(table), "sha256": dict(sorted(files.sha256.items()))}
     _write(target, lambda temporary: table.to_parquet(temporary, compression="zstd", index=False))
-    notes: dict[str, Any] = {}
-    origin = target.parent / ORIGIN_FILE
-    if origin.is_file():
-        notes = json.loads(origin.read_text(encoding="utf-8"))
     text = json.dumps(notes | {target.name: note}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    _write(origin, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    try:
+        _write(target.parent / ORIGIN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except DataError:
+        # A table whose origin is not stated would pass for the repacked copy.
+        if not existed:
+            target.unlink(missing_ok=True)
+        raise
     return target
 
 

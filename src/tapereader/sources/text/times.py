@@ -49,8 +49,8 @@ def known_at(values: pd.Series, *, where: str) -> pd.Series:
     cells = [_as_text(cell) for cell in values.tolist()]
     text = pd.Series(cells, index=values.index, dtype="object").str.strip()
     present = text.notna() & (text != "") & (text != "None")
-    days = present & text.str.fullmatch(_DATE_ONLY).fillna(False).astype(bool)
-    zoned = present & ~days & text.str.fullmatch(_ZONED).fillna(False).astype(bool)
+    days = present & text.str.fullmatch(_DATE_ONLY, na=False).astype(bool)
+    zoned = present & ~days & text.str.fullmatch(_ZONED, na=False).astype(bool)
     parsed = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
     if days.any():
         plain = text[days].str.replace(r"[-/]", "", regex=True)
