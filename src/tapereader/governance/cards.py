@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,7 +78,7 @@ def _notices(facts: ModelFacts) -> Iterator[str]:
             for item in facts["manifest"]["licences"]
             if item.get("commercial_use") is False
         )
-        yield f"> **NON-COMMERCIAL USE ONLY.** This model was made from {named or 'material'} whose terms forbid it."
+        yield f"> **NON-COMMERCIAL USE ONLY.** This model was made from {named or 'material'}, whose terms forbid it."
     if facts["manifest"]["synthetic"]:
         yield (
             "> **SYNTHETIC DATA.** The training text was made by a program. The scores below hold for that text and "
@@ -154,10 +153,11 @@ def _calibration(facts: ModelFacts) -> Iterator[str]:
         yield "They were too few to promise any coverage, so it gives no prediction sets."
     elif coverage is not None:
         size = "labels a set" if facts["contract"]["kind"] != "regression" else "wide"
+        held, low, high = (_percent(coverage[end]) for end in ("value", "low", "high"))
         yield (
             f"Prediction sets promise to hold the truth in {calibration['coverage'] * 100:.0f} % of cases; on the "
-            f"scored rows they did in {_percent(coverage['value'])} ({_percent(coverage['low'])} to {_percent(coverage['high'])}), "
-            f"on average {number(coverage['mean_size'], digits=2)} {size}."
+            f"scored rows they did in {held} ({low} to {high}), on average "
+            f"{number(coverage['mean_size'], digits=2)} {size}."
         )
     abstention = evaluation.get("abstention")
     if calibration["abstain_below"] is None:
@@ -209,7 +209,8 @@ def _limits(facts: ModelFacts) -> Iterator[str]:
 
 
 def _loading(facts: ModelFacts) -> Iterator[str]:
-    example = json.dumps((facts.get("examples") or [{"text": "Operating profit rose."}])[0]["text"], ensure_ascii=False)
+    # A sentence of our own: the card travels, and the texts of the training data may not.
+    example = '"营业利润同比增长12%。"' if facts["dataset"]["language"] == "zh" else '"Operating profit rose 12%."'
     yield "```python"
     yield "from tapereader import Engine"
     yield ""

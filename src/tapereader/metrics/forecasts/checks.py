@@ -51,7 +51,7 @@ def check_sets(targets: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, Fl
         wrong = np.argwhere((array != 0) & (array != 1))
         if len(wrong):
             at = tuple(int(i) for i in wrong[0])
-            raise DataError(f"`{what}` of sets of labels must be 0 or 1; got {array[at]!r} at position {at}.")
+            raise DataError(f"`{what}` of sets of labels must be 0 or 1; got {float(array[at])} at position {at}.")
     return truth, answer
 
 

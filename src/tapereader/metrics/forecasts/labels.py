@@ -244,9 +244,8 @@ def rank_mae(targets: ArrayLike, predicted: ArrayLike, *, n_classes: int) -> flo
     >>> rank_mae([0, 2], [1, 2], n_classes=3)
     0.5
     """
-    return summed.rank_sums(*check_labels(targets, predicted, n_classes=n_classes), n_classes=n_classes).value(
-        "rank_mae"
-    )
+    truth, answer = check_labels(targets, predicted, n_classes=n_classes, all_read=True)
+    return summed.rank_sums(truth, answer, n_classes=n_classes).value("rank_mae")
 
 
 def _label_score(name: str, targets: ArrayLike, predicted: ArrayLike) -> float:
