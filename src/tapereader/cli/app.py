@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tapereader import __version__
-from tapereader.cli import data, models, predict, train
+from tapereader.cli import data, evaluate, models, predict, train
 from tapereader.cli.console import note
 from tapereader.core.errors import LookAheadError, TapereaderError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train", rich_help_panel="Training")(train.train)
+app.command("evaluate", rich_help_panel="Training")(evaluate.evaluate)
 app.command("predict", rich_help_panel="Engine")(predict.predict)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(models.app, name="models", rich_help_panel="Models")

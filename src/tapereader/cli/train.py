@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tapereader.cli import asked, console
 from tapereader.cli.console import AsJson
-
-if TYPE_CHECKING:
-    from tapereader.governance.facts import ModelFacts
-
-#: Metrics shown beside the headline.
-_SHOWN = 3
+from tapereader.cli.scores import show_scores
 
 
 @asked.with_file_options
@@ -80,33 +75,9 @@ def train(
         return
     for line in made.warnings:
         console.note(line)
-    show_scores(made.facts)
-    console.say(f"Wrote bundle {made.bundle.id} to {out}; its card is {out / 'README.md'}.")
-
-
-def show_scores(facts: ModelFacts) -> None:
-    """Write how a model does beside everything it is compared with."""
-    from tapereader.governance.facts import METRIC_TITLES, MODEL_TITLES, models_compared, number, shown_metrics, winners
-
-    metrics = shown_metrics(facts)[: _SHOWN + 1]
-    rows = [
-        (MODEL_TITLES.get(name, name), *(_score(judged["metrics"].get(metric), number) for metric in metrics))
-        for name, judged in models_compared(facts).items()
-    ]
-    titles = [METRIC_TITLES[metric] for metric in metrics]
+    facts = made.facts
     if facts["dataset"]["synthetic"]:
         console.say("Synthetic data: these scores say nothing about the world.")
     console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
-    console.table(("", *titles), rows, right=titles)
-    better, unclear = winners(facts)
-    if better:
-        console.say(f"Better than this model: {', '.join(better)}.")
-    if unclear:
-        console.say(f"Cannot be told apart from this model: {', '.join(unclear)}.")
-
-
-def _score(found: Any, number: Any) -> str | None:
-    if found is None:
-        return None
-    spread = "" if found.get("low") is None else f" [{number(found['low'])}, {number(found['high'])}]"
-    return f"{number(found['value'])}{spread}"
+    show_scores(facts)
+    console.say(f"Wrote bundle {made.bundle.id} to {out}; its card is {out / 'README.md'}.")
