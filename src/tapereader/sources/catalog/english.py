@@ -1,4 +1,4 @@
-"""The labelled data sets in English."""
+"""The labelled data sets in English: sentences, headlines and articles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tapereader.sources.labelled import DatasetCard, Licence
 from tapereader.sources.text.times import end_of_day
 
 _PART = "repacked copy, 85 % of the published rows"
-_WHOLE = "repacked copy, all published rows"
+WHOLE = "repacked copy, all published rows"
 _SENTIMENT = LabelContract(
     kind="single-label",
     names=("negative", "neutral", "positive"),
@@ -20,7 +20,7 @@ _SENTIMENT = LabelContract(
         "Good for the company's share price, as an investor sees it.",
     ),
 )
-_TOWARDS = LabelContract(
+TOWARDS = LabelContract(
     kind="regression",
     names=("sentiment",),
     meanings=("Sentiment towards the named target: -1 very bearish, 1 very bullish.",),
@@ -80,10 +80,10 @@ SEMEVAL2017_HEADLINES = NamedDataset(
         name="semeval2017-headlines",
         title="SemEval-2017 Task 5, subtask 2: headlines about companies",
         task="target-sentiment",
-        contract=_TOWARDS,
+        contract=TOWARDS,
         language="en",
         licence=Licence(name=NOT_STATED, commercial_use=None, source="Cortis et al. (2017), SemEval-2017 Task 5"),
-        origin=_WHOLE + " of the training file; the 491 test headlines were not found",
+        origin=WHOLE + " of the training file; the 491 test headlines were not found",
         published_rows=1142,
         traps=(
             "182 rows repeat a headline for another company with another score: split by headline.",
@@ -97,101 +97,6 @@ SEMEVAL2017_HEADLINES = NamedDataset(
     build=_semeval,
 )
 
-
-def _fiqa(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "text": table["text"],
-            "label": table["score"],
-            "pair": table["target"],
-            "group": table["text"],
-            "aspects": table["aspects"],
-        }
-    )
-
-
-FIQA_POSTS = NamedDataset(
-    card=DatasetCard(
-        name="fiqa-posts",
-        title="FiQA 2018 Task 1: microblog posts",
-        task="target-sentiment",
-        contract=_TOWARDS,
-        language="en",
-        licence=Licence(name=NOT_STATED, commercial_use=None, source="Maia et al. (2018), WWW'18 Open Challenge"),
-        origin=_WHOLE + " of the post half; the headline half (about 498 rows) was not found",
-        published_rows=675,
-        traps=("The usual FiQA-SA set of 1,173 rows cannot be rebuilt from it.", "Skewed to positive; no dates."),
-    ),
-    folder="fiqa_posts",
-    file="posts.parquet",
-    columns=("text", "target", "score", "aspects"),
-    build=_fiqa,
-)
-
-_EMOTIONS = (
-    "ambiguous", "amusement", "anger", "anxiety", "belief", "confusion",
-    "depression", "disgust", "excitement", "optimism", "panic", "surprise",
-)  # fmt: skip
-
-
-def _stockemotions(name: str, title: str, task: str, column: str, contract: LabelContract) -> NamedDataset:
-    def build(table: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "text": table["text"],
-                "label": table[column],
-                "known_at": end_of_day(table["date"]),
-                "official_published": table["official_split"].replace({"val": "validation"}),
-                "ticker": table["ticker"],
-            }
-        )
-
-    return NamedDataset(
-        card=DatasetCard(
-            name=name,
-            title=title,
-            task=task,
-            contract=contract,
-            language="en",
-            licence=Licence(
-                name=NOT_STATED,
-                commercial_use=None,
-                source="Lee et al. (2023), StockEmotions, AAAI Bridge; StockTwits' terms apply",
-            ),
-            origin=_WHOLE,
-            published_rows=10_000,
-            traps=(
-                "The authors' split is random in time: a trading test must split by time.",
-                "Sentiment is the poster's own tag. FB and META are one stock. 2020 only.",
-                "Dates are days: a post counts as known at the end of its day, UTC.",
-            ),
-            official_splits=("published",),
-        ),
-        folder="stockemotions",
-        file="posts.parquet",
-        columns=("text", column, "date", "ticker", "official_split"),
-        build=build,
-    )
-
-
-STOCKEMOTIONS = _stockemotions(
-    "stockemotions",
-    "StockEmotions: StockTwits posts, bearish or bullish",
-    "trend",
-    "sentiment",
-    LabelContract(
-        kind="single-label",
-        names=("bearish", "bullish"),
-        meanings=("The poster expects the stock to fall.", "The poster expects the stock to rise."),
-    ),
-)
-STOCKEMOTIONS_EMOTIONS = _stockemotions(
-    "stockemotions-emotions",
-    "StockEmotions: StockTwits posts, twelve emotions",
-    "emotion",
-    "emotion",
-    LabelContract(kind="single-label", names=_EMOTIONS),
-)
 
 _GOLD_FLAGS = ("price_up", "price_constant", "price_down", "asset_comparison", "past_information", "future_information")
 
@@ -271,7 +176,7 @@ FOMC_STANCE = NamedDataset(
         licence=Licence(
             name="CC BY-NC 4.0", commercial_use=False, source="Shah, Paturi, Chava (2023), ACL, arXiv 2305.07972"
         ),
-        origin=_WHOLE,
+        origin=WHOLE,
         published_rows=2480,
         traps=(
             "61 sentences repeat; 16 to 20 test texts of each of the authors' splits also stand in its train part.",
