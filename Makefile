@@ -56,7 +56,7 @@ constraints: $(VENV)/bin/python
 	rm -rf build/constraints
 	$(BIN)/python -m venv build/constraints
 	build/constraints/bin/python -m pip --disable-pip-version-check install "$(TORCH)"
-	build/constraints/bin/python -m pip --disable-pip-version-check install ".[train,quality,chinese,openvino,report,dev]"
+	build/constraints/bin/python -m pip --disable-pip-version-check install ".[train,chinese,openvino,report,dev]"
 	build/constraints/bin/python -m pip check
 	{ echo "# Versions that were installed and tested together. Written by \`make constraints\`; do not edit."; \
 	  build/constraints/bin/python -m pip freeze --exclude tapereader | sed -E 's/^(torch==[^+]*)\+.*/\1/' | sort -f; \
