@@ -86,7 +86,7 @@ def _headline(facts: ModelFacts, *, mark: Any) -> str:
     title = METRIC_TITLES.get(metric, metric)
     ours = evaluation["metrics"][metric]
     between = f" ({number(ours['low'])} to {number(ours['high'])})" if ours["low"] is not None else ""
-    sentence = f"It scores a {title} of {mark(number(ours['value']))}{between} on {evaluation['n']:,} rows it never saw"
+    sentence = f"Its {title} is {mark(number(ours['value']))}{between} on {evaluation['n']:,} rows it never saw"
     rivals = {
         name: scored["metrics"][metric]["value"]
         for name, scored in (facts.get("baselines") or {}).items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -163,7 +165,7 @@ def test_what_is_undefined_is_nan_and_not_zero() -> None:
         ),
     ],
 )
-def test_what_cannot_be_scored_is_refused_by_place(call: object, message: str) -> None:
+def test_what_cannot_be_scored_is_refused_by_place(call: Callable[[], object], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        call()  # type: ignore[operator]
+        call()
     assert str(caught.value) == message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_undefined_resamples_are_left_out_and_basic_intervals_are_mirrored() -> 
         ),
     ],
 )
-def test_what_cannot_be_resampled_is_refused(call: object, kind: type[Exception], message: str) -> None:
+def test_what_cannot_be_resampled_is_refused(call: Callable[[], object], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
-        call()  # type: ignore[operator]
+        call()
     assert str(caught.value) == message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -201,7 +203,7 @@ def test_language_is_read_off_the_texts_where_it_is_not_stated() -> None:
         ),
     ],
 )
-def test_what_a_baseline_cannot_do_is_refused(call: object, message: str) -> None:
+def test_what_a_baseline_cannot_do_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        call()  # type: ignore[operator]
+        call()
     assert str(caught.value) == message

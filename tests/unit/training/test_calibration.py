@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -168,7 +170,7 @@ def test_regression_keeps_the_scale_it_was_learnt_on() -> None:
         ),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(call: object, kind: type[Exception], message: str) -> None:
+def test_what_cannot_be_calibrated_is_refused(call: Callable[[], object], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
-        call()  # type: ignore[operator]
+        call()
     assert str(caught.value) == message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -174,9 +175,9 @@ def test_multi_label_models_may_have_thresholds_of_their_own() -> None:
         ),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(call: object, kind: type[Exception], message: str) -> None:
+def test_what_cannot_be_evaluated_is_refused(call: Callable[[], object], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
-        call()  # type: ignore[operator]
+        call()
     assert str(caught.value) == message
 
 
