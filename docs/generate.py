@@ -304,8 +304,9 @@ def _option(param: Any) -> str:
     if param.is_flag:
         return names
     kind = param.type_descriptor.annotation
-    choices = "\\|".join(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else ""
-    return f"{names} `{param.metavar or choices or kind.__name__.upper()}`"
+    if get_origin(kind) is Literal and not param.metavar:
+        return f"{names} " + " or ".join(f"`{choice}`" for choice in get_args(kind))
+    return f"{names} `{param.metavar or kind.__name__.upper()}`"
 
 
 def _default(value: Any) -> str:
