@@ -19,7 +19,17 @@ from tapereader.core.errors import ConfigError
 NOT_IDENTITY: dict[str, Any] = {"identity": False}
 
 
-class Config(BaseModel):
+class _Reporting(type(BaseModel)):  # type: ignore[misc]  # pydantic's metaclass has no public name
+    """Turn a constructor's faults into our error; a nested config is checked by its parent, in one report."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise ConfigError(_describe(cls, error)) from error
+
+
+class Config(BaseModel, metaclass=_Reporting):
     """Base of every configuration: immutable, strict, and named by its contents.
 
     Unknown fields are refused, types are not coerced (``"yes"`` is not 1, ``1`` is accepted for a float), NaN is
@@ -42,12 +52,6 @@ class Config(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_describe(type(self), error)) from error
 
     @property
     def id(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 from tapereader.bundle import ContractFacts, SanitySentence, decode
 from tapereader.governance import model_card
 from tapereader.governance.facts import ModelFacts
+from tapereader.reports import model_charts, to_svg
 from tapereader.sources import LabelledText
 from tapereader.training.experiment import Trial
 from tapereader.training.export import export_onnx, save_weights
@@ -48,13 +50,12 @@ def fill_bundle(folder: Path, *, trial: Trial, labelled: LabelledText, config_ya
 
 
 def _plots(folder: Path, facts: ModelFacts) -> None:
-    from tapereader.reports import charts_of
-
-    drawn = charts_of(facts)
-    if drawn:
-        folder.mkdir()
-    for name, svg in drawn.items():
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    """Draw the charts where the extra `report` is installed; a bundle without pictures is whole all the same."""
+    if find_spec("matplotlib") is None:
+        return
+    folder.mkdir()
+    for name, figure in model_charts(facts).items():
+        (folder / f"{name}.svg").write_text(to_svg(figure, name=name), encoding="utf-8")
 
 
 def contract_facts(labelled: LabelledText, trial: Trial) -> ContractFacts:

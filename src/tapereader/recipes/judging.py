@@ -15,7 +15,7 @@ from tapereader.governance.facts import DatasetFacts, ModelFacts
 from tapereader.sources import LabelledText
 from tapereader.training.evaluation import compare, evaluate_outputs
 from tapereader.training.experiment import BEFORE, Trial
-from tapereader.training.slices import slices, worst_mistakes
+from tapereader.training.slices import score_slices, worst_mistakes
 
 
 def model_facts(
@@ -59,7 +59,7 @@ def model_facts(
         ).to_dict()
         for name, theirs in trial.others.items()
     }
-    parts = slices(test, targets, outputs, contract, threshold=calibration.threshold)
+    parts = score_slices(test, targets, outputs, contract, threshold=calibration.threshold)
     wrong = worst_mistakes(test, targets, outputs, contract, threshold=calibration.threshold)
     facts: ModelFacts = {
         "title": title,

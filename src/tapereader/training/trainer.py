@@ -43,6 +43,10 @@ from tapereader.training.optimization import (
 
 Progress = Callable[[int, int], None]
 
+#: Raised whenever a change makes the same config, data and seed give another model: results kept under an older one
+#: are then measured again.
+REVISION = 1
+
 
 class FinetuneConfig(Config):
     """One fine-tuning, complete: two equal configs on equal data give equal models."""

@@ -1,0 +1,189 @@
+"""``evaluate``: a bundle's answers on labelled rows, judged with intervals; needs no deep-learning library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapereader.bundle import Bundle
+from tapereader.bundle.conformal import abstentions, prediction_intervals, prediction_sets
+from tapereader.core.errors import BundleError, ConfigError, DataError
+from tapereader.dataset import check
+from tapereader.dataset.choice import SplitConfig, choose_split, find_near_duplicates
+from tapereader.engine import Engine
+from tapereader.recipes.data import FileOptions, open_labelled
+from tapereader.sources import LabelledText
+from tapereader.training.baselines import BASELINES
+from tapereader.training.evaluation import Comparison, Evaluation, compare, evaluate_outputs
+from tapereader.training.slices import Mistake, Slice, score_slices, worst_mistakes
+
+Part = Literal["train", "validation", "test", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """How a bundle did on some rows.
+
+    Parameters
+    ----------
+    bundle_id, dataset, part, n : what was judged, on what
+    seen : where the rows are the bundle's own data set and not its test part, a sentence that says so
+    evaluation : of the bundle
+    baselines, comparisons : fitted on the split's own training rows; empty where there are none
+    slices, mistakes : where it does well and badly
+    """
+
+    bundle_id: str
+    dataset: str
+    part: Part
+    n: int
+    seen: str
+    evaluation: Evaluation
+    baselines: dict[str, Evaluation]
+    comparisons: dict[str, Comparison]
+    slices: list[Slice]
+    mistakes: list[Mistake]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "bundle_id": self.bundle_id, "dataset": self.dataset, "part": self.part, "n": self.n, "seen": self.seen,
+            "evaluation": self.evaluation.to_dict(),
+            "baselines": {name: found.to_dict() for name, found in self.baselines.items()},
+            "comparisons": {name: found.to_dict() for name, found in self.comparisons.items()},
+            "slices": [found.to_dict() for found in self.slices],
+            "mistakes": [found.to_dict() for found in self.mistakes],
+        }  # fmt: skip
+
+
+def evaluate(
+    bundle: Bundle | Path | str,
+    dataset: str,
+    *,
+    part: Part | None = None,
+    options: FileOptions = FileOptions(),
+    baselines: tuple[str, ...] = ("majority", "word-list", "tfidf"),
+    seed: int = 0,
+    data_root: Path | None = None,
+    report: Callable[[str, int, int], None] | None = None,
+) -> EvaluationResult:
+    """Judge a bundle on a named data set or a file.
+
+    Where the rows are those the bundle was trained on, its own split is made again, checked against the stored hash,
+    and by default only its test part is judged, beside baselines fitted on its training part. Any other rows are
+    judged whole.
+
+    Parameters
+    ----------
+    bundle : a loaded bundle, or its folder
+    dataset : name or file
+    part : which rows; None takes ``test`` of the bundle's own data set, and ``all`` of any other
+    options : how to read a file
+    baselines : fitted beside it, where there are training rows
+    seed : of the intervals
+    data_root : folder of named data sets; None takes ``TAPEREADER_DATA``
+    report : told what is being done
+
+    Raises
+    ------
+    BundleError
+        If labels differ, or the bundle's split cannot be made again.
+    ConfigError
+        If a part is asked of rows that the bundle has no split of.
+    """
+    engine = Engine(bundle)
+    contract = engine.bundle.contract
+    labelled = open_labelled(dataset, options=options, root=data_root)
+    check(labelled).raise_for_errors()
+    contract.check_same(labelled.card.contract, ours=f"Bundle {engine.bundle.id!r}", theirs=f"data set {dataset!r}")
+    if engine.bundle.has_pair != (labelled.pairs is not None):
+        raise DataError(
+            f"Bundle {engine.bundle.id!r} {'asks' if engine.bundle.has_pair else 'does not ask'} about a second text; "
+            f"data set {dataset!r} {'has none' if engine.bundle.has_pair else 'has one'}."
+        )
+    own = labelled.id in engine.bundle.manifest["data_ids"].values()
+    part = part or ("test" if own else "all")
+    rows, learn, groups = _rows(engine.bundle, labelled, part, own=own)
+    judged = labelled.take(rows)
+    calibration = engine.bundle.calibration
+    outputs = engine.outputs(judged.texts, judged.pairs)
+    sets: Any = None
+    if calibration.coverage is not None:
+        find: Any = prediction_intervals if contract.kind == "regression" else prediction_sets
+        sets = find(contract, outputs, calibration)
+    judge: dict[str, Any] = {"groups": groups[rows], "seed": seed}
+    evaluation = evaluate_outputs(
+        contract, judged.targets(), outputs, prediction_sets=sets, promised=calibration.coverage,
+        abstained=None if calibration.abstain_below is None else abstentions(contract, outputs, calibration),
+        threshold=calibration.threshold, **judge,
+    )  # fmt: skip
+    found: dict[str, Evaluation] = {}
+    against: dict[str, Comparison] = {}
+    for name in baselines if len(learn) else ():
+        if report is not None:
+            report(f"Fitting the baseline {name}", 0, 0)
+        theirs = _baseline(name, labelled.take(learn), groups[learn], judged, seed)
+        found[name] = evaluate_outputs(contract, judged.targets(), theirs, **judge)
+        against[name] = compare(
+            contract, judged.targets(), outputs, theirs, thresholds=(calibration.threshold, 0.5), **judge
+        )
+    return EvaluationResult(
+        bundle_id=engine.bundle.id,
+        dataset=labelled.card.name,
+        part=part,
+        n=len(judged),
+        seen=_seen(own, part),
+        evaluation=evaluation,
+        baselines=found,
+        comparisons=against,
+        slices=score_slices(judged, judged.targets(), outputs, contract, threshold=calibration.threshold),
+        mistakes=worst_mistakes(judged, judged.targets(), outputs, contract, threshold=calibration.threshold),
+    )
+
+
+def _rows(
+    bundle: Bundle, labelled: LabelledText, part: Part, *, own: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to judge, the rows a baseline may learn from, and near-duplicate groups."""
+    everything, nothing = np.arange(len(labelled)), np.arange(0)
+    if not own:
+        if part != "all":
+            raise ConfigError(
+                f"`split` must be 'all' for rows the bundle was not trained on; got {part!r}. The bundle has a split "
+                f"of {', '.join(bundle.manifest['data_ids'])} only, with the contents it had then."
+            )
+        return everything, nothing, find_near_duplicates(labelled, SplitConfig()).groups
+    config = SplitConfig.from_mapping(bundle.manifest["config"]["split"])
+    groups = find_near_duplicates(labelled, config).groups
+    split = choose_split(labelled, config, groups)
+    if split.id not in bundle.manifest["split_ids"].values():
+        raise BundleError(
+            f"The split of bundle {bundle.id!r} must be made again to the row; got {split.id!r}, and the bundle holds "
+            f"{list(bundle.manifest['split_ids'].values())}. It was made by another version; judge with `--split all`."
+        )
+    if part == "all":
+        return everything, nothing, groups
+    learn = np.concatenate([split.train, split.validation]) if part == "test" else nothing
+    return getattr(split, part), learn, groups
+
+
+def _seen(own: bool, part: Part) -> str:
+    if not own or part == "test":
+        return ""
+    return f"These rows ({part}) were used to make the bundle: the scores are not what new text will get."
+
+
+def _baseline(
+    name: str, learn: LabelledText, groups: NDArray[np.int64], judged: LabelledText, seed: int
+) -> NDArray[np.float64]:
+    if name not in BASELINES or name == "frozen-embedding":
+        usable = ", ".join(known for known in BASELINES if known != "frozen-embedding")
+        raise ConfigError(f"`baselines` must be among {usable}; got {name!r}.")
+    fitted = BASELINES[name](learn.card.contract, language=learn.card.language, seed=seed)
+    fitted.fit(learn.texts, learn.targets(), pairs=learn.pairs, groups=groups)
+    return fitted.outputs(judged.texts, pairs=judged.pairs)
