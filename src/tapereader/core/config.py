@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic._internal._model_construction import ModelMetaclass  # it has no public name
 
 from tapereader.core.errors import ConfigError
 
@@ -19,7 +20,7 @@ from tapereader.core.errors import ConfigError
 NOT_IDENTITY: dict[str, Any] = {"identity": False}
 
 
-class _Reporting(type(BaseModel)):  # type: ignore[misc]  # pydantic's metaclass has no public name
+class _Reporting(ModelMetaclass):
     """Turn a constructor's faults into our error; a nested config is checked by its parent, in one report."""
 
     def __call__(cls, *args: Any, **values: Any) -> Any:

@@ -66,7 +66,7 @@ def evaluate(
     dataset: str,
     *,
     part: Part | None = None,
-    options: FileOptions = FileOptions(),
+    options: FileOptions | None = None,
     baselines: tuple[str, ...] = ("majority", "word-list", "tfidf"),
     seed: int = 0,
     data_root: Path | None = None,
@@ -83,7 +83,7 @@ def evaluate(
     bundle : a loaded bundle, or its folder
     dataset : name or file
     part : which rows; None takes ``test`` of the bundle's own data set, and ``all`` of any other
-    options : how to read a file
+    options : how to read a file, or None to go by its obvious names
     baselines : fitted beside it, where there are training rows
     seed : of the intervals
     data_root : folder of named data sets; None takes ``TAPEREADER_DATA``
@@ -98,7 +98,7 @@ def evaluate(
     """
     engine = Engine(bundle)
     contract = engine.bundle.contract
-    labelled = open_labelled(dataset, options=options, root=data_root)
+    labelled = open_labelled(dataset, options=options or FileOptions(), root=data_root)
     check(labelled).raise_for_errors()
     contract.check_same(labelled.card.contract, ours=f"Bundle {engine.bundle.id!r}", theirs=f"data set {dataset!r}")
     if engine.bundle.has_pair != (labelled.pairs is not None):

@@ -47,7 +47,7 @@ def model_facts(
     calibration = trial.calibration
     outputs = trial.outputs
     sets, abstained = said_with_care(contract, outputs, calibration)
-    judge = {"groups": own_groups, "seed": seed}
+    judge: dict[str, Any] = {"groups": own_groups, "seed": seed}
     evaluation = evaluate_outputs(
         contract, targets, outputs, prediction_sets=sets, promised=calibration.coverage, abstained=abstained,
         threshold=calibration.threshold, **judge,
