@@ -23,9 +23,9 @@ NOT_IDENTITY: dict[str, Any] = {"identity": False}
 class _Reporting(ModelMetaclass):
     """Turn a constructor's faults into our error; a nested config is checked by its parent, in one report."""
 
-    def __call__(cls, *args: Any, **values: Any) -> Any:
+    def __call__(cls: Any, *args: Any, **values: Any) -> Any:  # noqa: N805  # a class is its instance
         try:
-            return super().__call__(*args, **values)
+            return type.__call__(cls, *args, **values)
         except ValidationError as error:
             raise ConfigError(_describe(cls, error)) from error
 

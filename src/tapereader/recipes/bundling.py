@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tapereader.bundle import ContractFacts, SanitySentence, decode
+from tapereader.engine import Engine
 from tapereader.governance import model_card
 from tapereader.governance.facts import ModelFacts
 from tapereader.reports import model_charts, to_svg
@@ -81,6 +84,21 @@ def contract_facts(labelled: LabelledText, trial: Trial) -> ContractFacts:
         ),
         outputs_tolerance=1e-3 * scale,
     )
+
+
+def example_answers(engine: Engine) -> list[Mapping[str, Any]]:
+    """Return what a finished bundle says of the sanity sentences, read as every user will read it."""
+    facts = engine.bundle.facts
+    texts = [sentence.text for sentence in facts.sanity]
+    pairs = [sentence.pair or "" for sentence in facts.sanity] if facts.has_pair else None
+    return [
+        {
+            "text": text, "pair": None if pairs is None else pairs[n], "answer": found.label,
+            "probabilities": list(found.probabilities),
+            "value": found.value, "prediction_set": list(found.prediction_set), "abstained": found.abstained,
+        }
+        for n, (text, found) in enumerate(zip(texts, engine.predict(texts, pairs), strict=True))
+    ]  # fmt: skip
 
 
 def _licences(facts: ModelFacts) -> str:

@@ -21,9 +21,11 @@ from tapereader.dataset.parts import Split
 from tapereader.engine import Engine
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.governance.facts import ModelFacts
-from tapereader.recipes.bundling import contract_facts, fill_bundle
+from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
 from tapereader.recipes.data import FileOptions, open_labelled
 from tapereader.recipes.judging import model_facts
+from tapereader.recipes.writing import write_text
+from tapereader.reports import model_page
 from tapereader.sources import LabelledText, dataset_names, describe
 from tapereader.training.experiment import JudgingConfig, Trial, run_trial
 from tapereader.training.trainer import FinetuneConfig
@@ -79,11 +81,13 @@ class TrainResult:
     Parameters
     ----------
     bundle : the bundle on disk
+    report : page for people beside the bundle, not in it: it shows texts of the data set, which are not ours to pass on
     facts : what card and report were written from
     warnings : findings in the data that did not stop the training
     """
 
     bundle: Bundle
+    report: Path
     facts: ModelFacts
     warnings: tuple[str, ...]
 
@@ -180,7 +184,10 @@ def train(
     )
     shutil.rmtree(work, ignore_errors=True)
     facts["bundle_id"] = bundle.id
-    return TrainResult(bundle=bundle, facts=facts, warnings=tuple(checked.lines()))
+    facts["examples"] = example_answers(Engine(bundle, check=False))
+    page = out.parent / f"{out.name}-report.html"
+    write_text(page, model_page(facts))
+    return TrainResult(bundle=bundle, report=page, facts=facts, warnings=tuple(checked.lines()))
 
 
 def _silent(what: str, done: int, of: int) -> None:

@@ -1,0 +1,27 @@
+"""Writing one text file so that it appears whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from tapereader.core.errors import DataError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside the name and rename into place.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written; nothing is left behind.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DataError(f"{str(path)!r} could not be written: {error.strerror or error}. Nothing was left.") from error
