@@ -1,0 +1,244 @@
+"""How fast fine-tuning is: the usual tutorial loop, transformers' Trainer as it comes, and ours, in alternation.
+
+Every round trains each of them on the same sentences in the same process, one after the other, so that a busy moment
+of the machine hits all alike; what is compared is real tokens a second (padding does not count), set-up included.
+Accuracies come from whole trainings on one grouped split, each a cell of its own. Needs ``TAPEREADER_DATA``.
+
+``python benchmarks/train_speed.py --threads 2`` measures speed; ``--accuracy`` the accuracies;
+``--isa AVX512_CORE`` measures speed with oneDNN held to that instruction set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from cells import measured
+from torch.utils.data import DataLoader
+
+from tapereader.bundle.conformal import answers
+from tapereader.dataset import grouped_folds, near_duplicate_groups
+from tapereader.metrics import accuracy, macro_f1
+from tapereader.models.adapters import AdapterConfig
+from tapereader.models.backbones import resolve_backbone
+from tapereader.models.network import quiet
+from tapereader.sources import LabelledText, load_dataset
+from tapereader.training.evaluation import compare
+from tapereader.training.trainer import REVISION, FinetuneConfig, decode, finetune
+
+DATASET = "financial-phrasebank"
+ROUND_ROWS = 384
+OURS = FinetuneConfig.for_profile("fast")
+CACHED = FinetuneConfig.for_profile("fast", adapter=AdapterConfig(method="top-k", layers=3), epochs=4)
+
+
+class Tutorial:
+    """What a tutorial shows: every text padded to 128 tokens, batches of 16 in random order, float32, plain AdamW."""
+
+    title = "tutorial loop"
+    epochs = 3
+
+    def train(self, rows: LabelledText, epochs: int) -> Any:
+        """Train on the rows for that many epochs, and return what answers."""
+        torch.manual_seed(0)
+        model, tokenizer = _stock()
+        batch = tokenizer(rows.texts, padding="max_length", max_length=128, truncation=True, return_tensors="pt")
+        labels = torch.from_numpy(rows.targets())
+        data = torch.utils.data.TensorDataset(batch["input_ids"], batch["attention_mask"], labels)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
+        model.train()
+        for _ in range(epochs):
+            for ids, mask, wanted in DataLoader(data, batch_size=16, shuffle=True):
+                loss = model(input_ids=ids, attention_mask=mask, labels=wanted).loss
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+        return model, tokenizer
+
+
+class StockTrainer:
+    """transformers' Trainer with its own defaults, padded to the longest in the batch, batches of 16."""
+
+    title = "transformers Trainer"
+    epochs = 3
+
+    def train(self, rows: LabelledText, epochs: int) -> Any:
+        """Train on the rows for that many epochs, and return what answers."""
+        model, tokenizer = _stock()
+        encoded = tokenizer(rows.texts, max_length=128, truncation=True)
+        data = [
+            {"input_ids": ids, "attention_mask": mask, "labels": int(label)}
+            for ids, mask, label in zip(encoded["input_ids"], encoded["attention_mask"], rows.targets(), strict=True)
+        ]
+        arguments = transformers.TrainingArguments(
+            output_dir="unused", num_train_epochs=epochs, per_device_train_batch_size=16, use_cpu=True,
+            save_strategy="no", disable_tqdm=True, report_to=[], seed=0, dataloader_pin_memory=False,
+            logging_strategy="no",
+        )  # fmt: skip
+        trainer = transformers.Trainer(
+            model=model, args=arguments, train_dataset=data,
+            data_collator=transformers.DataCollatorWithPadding(tokenizer),
+        )  # fmt: skip
+        trainer.remove_callback(transformers.PrinterCallback)
+        trainer.train()
+        return model, tokenizer
+
+
+class Ours:
+    """Our recipe, through the public entry that `tapereader train` uses."""
+
+    def __init__(self, title: str, config: FinetuneConfig) -> None:
+        self.title = title
+        self.config = config
+        self.epochs = config.epochs
+
+    def train(self, rows: LabelledText, epochs: int) -> Any:
+        """Train on the rows for that many epochs, and return what answers."""
+        return finetune(rows, None, self.config.replace(epochs=epochs))
+
+
+CONTENDERS = (Tutorial(), StockTrainer(), Ours("ours", OURS), Ours("ours, top 3 layers, lower ones cached", CACHED))
+
+
+def speed(rounds: int) -> dict[str, Any]:
+    """Time all contenders in alternation; tokens a second of each round, and the machine's matrix peak."""
+    rows = load_dataset(DATASET)
+    picked = np.random.default_rng(0).permutation(len(rows))
+    _, tokenizer = _stock()
+    out: dict[str, list[float]] = {contender.title: [] for contender in CONTENDERS}
+    for turn in range(rounds):
+        part = rows.take(picked[turn * ROUND_ROWS : (turn + 1) * ROUND_ROWS])
+        tokens = sum(map(len, tokenizer(part.texts, max_length=128, truncation=True)["input_ids"]))
+        for contender in CONTENDERS:
+            # Cached layers pay for themselves over epochs: they are timed over as many as their recipe has.
+            epochs = contender.epochs if contender is CONTENDERS[-1] else 1
+            started = time.perf_counter()
+            contender.train(part, epochs)
+            out[contender.title].append(tokens * epochs / (time.perf_counter() - started))
+            print(f"round {turn + 1} {contender.title}: {out[contender.title][-1]:.0f} tokens/s", flush=True)
+    first = statistics.median(out[CONTENDERS[0].title])
+    return {
+        "threads": torch.get_num_threads(),
+        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
+        "peak_gflops": {"float32": _peak(torch.float32), "bfloat16": _peak(torch.bfloat16)},
+        "tokens_per_second": out,
+        "median": {title: round(statistics.median(found)) for title, found in out.items()},
+        "ratio": {title: round(statistics.median(found) / first, 2) for title, found in out.items()},
+        "ratios_by_round": {
+            title: [round(a / b, 2) for a, b in zip(found, out[CONTENDERS[0].title], strict=True)]
+            for title, found in out.items()
+        },
+    }
+
+
+def accuracies() -> None:
+    """Train each contender whole on one grouped split, and compare ours with the tutorial's by a paired interval."""
+    rows = load_dataset(DATASET)
+    groups = near_duplicate_groups(rows.texts).groups
+    split = grouped_folds(rows, k=5, seed=0, groups=groups)[0]
+    train, test = rows.take(np.concatenate([split.train, split.validation])), rows.take(split.test)
+    contract, targets = rows.card.contract, test.targets()
+    outputs: dict[str, Any] = {}
+    for contender in CONTENDERS:
+
+        def measure(contender: Any = contender) -> dict[str, Any]:
+            started = time.perf_counter()
+            trained = contender.train(train, contender.epochs)
+            seconds = time.perf_counter() - started
+            return {"seconds": round(seconds, 1), "outputs": np.round(_answer(trained, test), 4).tolist()}
+
+        key = {
+            "contender": contender.title, "data": rows.id, "split": split.id, "revision": REVISION,
+            "config": getattr(getattr(contender, "config", None), "id", contender.epochs),
+        }  # fmt: skip
+        cell = measured("train-accuracy", key, measure)
+        if cell is None:
+            continue
+        found = np.asarray(cell["result"]["outputs"])
+        outputs[contender.title] = found
+        given = answers(contract, found)
+        print(f"{contender.title}: accuracy {accuracy(targets, given):.4f}, macro-F1 {macro_f1(targets, given):.4f}, "
+              f"{cell['result']['seconds']:.0f} s", flush=True)  # fmt: skip
+        if contender is not CONTENDERS[0] and CONTENDERS[0].title in outputs:
+            against = compare(
+                contract, targets, found, outputs[CONTENDERS[0].title], groups=groups[split.test], metric="accuracy"
+            )
+            print(f"  against the tutorial loop: {against.difference:+.4f} ({against.low:+.4f} to {against.high:+.4f})")
+
+
+def _answer(trained: Any, test: LabelledText) -> np.ndarray:
+    if not isinstance(trained, tuple):
+        return decode(test.card.contract, trained.logits(test.texts), trained.calibration)
+    model, tokenizer = trained
+    model.eval()
+    out = []
+    with torch.no_grad():
+        for start in range(0, len(test), 32):
+            texts = test.texts[start : start + 32]
+            batch = tokenizer(texts, padding=True, max_length=128, truncation=True, return_tensors="pt")
+            out.append(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.softmax(-1))
+    return torch.cat(out).numpy().astype(np.float64)
+
+
+def _stock() -> tuple[Any, Any]:
+    folder = resolve_backbone("minilm").folder
+    with quiet():
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3)
+    return model, transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def _peak(dtype: torch.dtype, n: int = 2048) -> float:
+    left, right = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
+    best: Callable[[], float] = lambda: _once(left, right)  # noqa: E731  # the shape of one attempt
+    return round(max(best() for _ in range(8)), 0)
+
+
+def _once(left: torch.Tensor, right: torch.Tensor) -> float:
+    started = time.perf_counter()
+    left @ right
+    return 2 * left.shape[0] ** 3 / (time.perf_counter() - started) / 1e9
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--accuracy", action="store_true")
+    parser.add_argument("--isa", default=None, help="hold oneDNN to this instruction set (ONEDNN_MAX_CPU_ISA)")
+    options = parser.parse_args()
+    if options.isa is not None and os.environ.get("ONEDNN_MAX_CPU_ISA") != options.isa:
+        # oneDNN reads it once, when it is loaded: only a new process will see it.
+        environment = os.environ | {"ONEDNN_MAX_CPU_ISA": options.isa}
+        raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=environment, check=False).returncode)  # noqa: S603  # ourselves
+    torch.set_num_threads(options.threads)
+    if options.accuracy:
+        accuracies()
+        return
+    key = {
+        "data": DATASET, "rows": ROUND_ROWS, "rounds": options.rounds, "threads": options.threads,
+        "isa": options.isa or "all", "ours": OURS.id, "cached": CACHED.id, "revision": REVISION,
+        "processor": _processor(),
+    }  # fmt: skip
+    cell = measured("train-speed", key, lambda: speed(options.rounds))
+    if cell is not None:
+        print({name: cell["result"][name] for name in ("peak_gflops", "median", "ratio", "ratios_by_round")})
+
+
+def _processor() -> str:
+    from tapereader.governance import collect_environment
+
+    return str(collect_environment()["hardware"]["processor"])
+
+
+if __name__ == "__main__":
+    main()
