@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tapereader import __version__
-from tapereader.cli import data, evaluate, models, predict, train
+from tapereader.cli import data, demo, evaluate, models, predict, train
 from tapereader.cli.console import note
 from tapereader.core.errors import LookAheadError, TapereaderError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo", rich_help_panel="Start")(demo.demo)
 app.command("train", rich_help_panel="Training")(train.train)
 app.command("evaluate", rich_help_panel="Training")(evaluate.evaluate)
 app.command("predict", rich_help_panel="Engine")(predict.predict)

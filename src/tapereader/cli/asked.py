@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from tapereader.core.errors import missing_extra
 
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET_OR_FILE", help="A name from `data list`, or a file of your own.")
@@ -17,10 +20,27 @@ Root = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of named data sets; else TAPEREADER_DATA says.")
 ]
 #: What is missing where the extra ``train`` is.
-LEARNING_LIBRARIES = frozenset({"accelerate", "onnx", "optuna", "peft", "safetensors", "torch", "transformers"})
+_LEARNING_LIBRARIES = frozenset({"accelerate", "onnx", "optuna", "peft", "safetensors", "torch", "transformers"})
 #: What was said about a file of one's own: field of ``recipes.data.FileOptions`` to value. Verbs take it as one
 #: parameter called ``file``; :func:`with_file_options` makes options of it.
 FileFacts = dict[str, Any]
+
+
+@contextmanager
+def learning(needed_for: str) -> Iterator[None]:
+    """Import what learns, and name the extra that brings it where it is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+        If a library of the extra ``train`` is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name in _LEARNING_LIBRARIES:
+            raise missing_extra("train", needed_for=needed_for) from error
+        raise
 
 
 def _option(flag: str, metavar: str | None, text: str, kind: Any = str) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tapereader.cli import asked, console
 from tapereader.cli.console import AsJson
 from tapereader.cli.scores import show_scores
+
+if TYPE_CHECKING:
+    from tapereader.recipes.train import TrainResult
 
 
 @asked.with_file_options
@@ -48,15 +51,9 @@ def train(
 
     A run that is killed goes on where it was when the same command is given again.
     """
-    from tapereader.core.errors import missing_extra
-
-    try:
+    with asked.learning("Fine-tuning"):
         from tapereader.recipes.train import build_config
         from tapereader.recipes.train import train as run
-    except ModuleNotFoundError as error:
-        if error.name in asked.LEARNING_LIBRARIES:
-            raise missing_extra("train", needed_for="Fine-tuning") from error
-        raise
     learning: dict[str, Any] = {"backbone": backbone, "seed": seed}
     if method is not None:
         learning["adapter"] = {"method": method}
@@ -68,16 +65,27 @@ def train(
     )
     with console.stages(quiet=as_json) as report:
         made = run(asked_for, out, replace=replace, report=report, allow_download=download, data_root=root)
+    show_result(made, out, as_json=as_json)
+
+
+def show_result(made: TrainResult, out: Path, *, as_json: bool) -> None:
+    """Write what a training made: its warnings on stderr, its scores and where it is on stdout."""
+    facts = made.facts
     if as_json:
         console.answer_json(
-            {"bundle": out, "bundle_id": made.bundle.id, "warnings": made.warnings, "facts": made.facts}
+            {
+                "bundle": out,
+                "bundle_id": made.bundle.id,
+                "report": made.report,
+                "warnings": made.warnings,
+                "facts": facts,
+            }
         )
         return
     for line in made.warnings:
         console.note(line)
-    facts = made.facts
     if facts["dataset"]["synthetic"]:
         console.say("Synthetic data: these scores say nothing about the world.")
     console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
     show_scores(facts)
-    console.say(f"Wrote bundle {made.bundle.id} to {out}; its card is {out / 'README.md'}.")
+    console.say(f"Wrote bundle {made.bundle.id} to {out} and its report to {made.report}.")

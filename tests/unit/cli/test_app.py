@@ -28,7 +28,7 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]  # a verb of 
 def test_help_names_every_verb_and_leaves_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave_code("--help") == 0
     shown = capsys.readouterr().out
-    for verb in ("predict", "data", "models"):
+    for verb in ("demo", "train", "evaluate", "predict", "data", "models"):
         assert re.search(rf"\b{verb}\b", shown)
 
 
