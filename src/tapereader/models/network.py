@@ -67,7 +67,8 @@ class TextNetwork(nn.Module):
         hidden = hidden[:, hidden.shape[1] - attention_mask.shape[1] :]
         if self.pooling == "last":
             last = attention_mask.long().sum(dim=1) - 1
-            found: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), last.clamp(min=0)]
+            # The shape and not `len`: an exported graph keeps it free, where `len` would freeze the traced batch.
+            found: Tensor = hidden[torch.arange(hidden.shape[0], device=hidden.device), last.clamp(min=0)]
             return found.float()
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
         pooled: Tensor = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)

@@ -42,6 +42,8 @@ from tapereader.training.optimization import (
 )
 
 Progress = Callable[[int, int], None]
+#: Told the epochs done and the inner validation score; what it raises stops the run.
+Watch = Callable[[int, float], None]
 
 #: Raised whenever a change makes the same config, data and seed give another model: results kept under an older one
 #: are then measured again.
@@ -138,6 +140,7 @@ def finetune(
     *,
     work_dir: Path | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     allow_download: bool = False,
 ) -> FinetunedModel:
     """Fine-tune a backbone on labelled text.
@@ -145,10 +148,11 @@ def finetune(
     Parameters
     ----------
     train : what is learnt from
-    validation : inner part for early stopping; not touched otherwise
+    validation : inner part for early stopping and ``watch``; not touched otherwise
     config : the recipe
     work_dir : where checkpoints go; a run that was killed there resumes. None keeps none.
     progress : called with (steps done, steps in all)
+    watch : called with (epochs done, inner validation score) after each epoch; what it raises stops the run
     allow_download : let a hub id be fetched
 
     Raises
@@ -159,6 +163,8 @@ def finetune(
     contract = train.card.contract
     if config.early_stopping_patience is not None and validation is None:
         raise ConfigError("`early_stopping_patience` needs an inner validation part; got none.")
+    if watch is not None and validation is None:
+        raise ConfigError("`watch` needs an inner validation part; got none.")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
@@ -193,7 +199,7 @@ def finetune(
         keep = work_dir is not None and config.checkpoints > 0
         arguments = _arguments(
             config, str(work_dir or temporary), micro=micro, accumulation=accumulation, steps=steps, keep=keep,
-            autocast=precision == "autocast",
+            autocast=precision == "autocast", judge=watch is not None,
         )  # fmt: skip
         scheduler = transformers.get_scheduler(
             config.optimizer.schedule,
@@ -214,6 +220,7 @@ def finetune(
         trainer.remove_callback(transformers.ProgressCallback)
         trainer.validation = validation
         trainer.scale = scale
+        trainer.watch = watch
         resume = _last_complete_checkpoint(work_dir) if keep else None
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         history = [{k: float(v) for k, v in entry.items()} for entry in trainer.state.log_history]
@@ -307,7 +314,15 @@ def _caches(network: TextNetwork, config: FinetuneConfig) -> bool:
 
 
 def _arguments(
-    config: FinetuneConfig, folder: str, *, micro: int, accumulation: int, steps: int, keep: bool, autocast: bool
+    config: FinetuneConfig,
+    folder: str,
+    *,
+    micro: int,
+    accumulation: int,
+    steps: int,
+    keep: bool,
+    autocast: bool,
+    judge: bool,
 ) -> transformers.TrainingArguments:
     stopping = config.early_stopping_patience is not None
     return transformers.TrainingArguments(
@@ -319,7 +334,7 @@ def _arguments(
         seed=config.seed,
         bf16=autocast,
         use_cpu=not torch.cuda.is_available(),
-        eval_strategy="epoch" if stopping else "no",
+        eval_strategy="epoch" if stopping or judge else "no",
         save_strategy="epoch" if stopping else "steps" if keep else "no",
         save_steps=max(1, math.ceil(steps / max(1, config.checkpoints))),
         save_total_limit=1,
@@ -358,6 +373,7 @@ class _LengthGroupedTrainer(transformers.Trainer):
 
     validation: LabelledText | None = None
     scale: Calibration = Calibration()
+    watch: Watch | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         data: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -385,6 +401,8 @@ class _LengthGroupedTrainer(transformers.Trainer):
         metrics = {"eval_score": validation_score(contract, self.validation.targets(), outputs)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if self.watch is not None:
+            self.watch(round(self.state.epoch or 0), metrics["eval_score"])
         return metrics
 
 
