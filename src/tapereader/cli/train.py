@@ -12,7 +12,7 @@ from tapereader.cli.console import AsJson
 from tapereader.cli.scores import show_scores
 
 if TYPE_CHECKING:
-    from tapereader.recipes.train import TrainResult
+    from tapereader.recipes.preparing import TrainResult
 
 
 @asked.with_file_options
@@ -52,8 +52,8 @@ def train(
     A run that is killed goes on where it was when the same command is given again.
     """
     with asked.learning("Fine-tuning"):
-        from tapereader.recipes.train import build_config
         from tapereader.recipes.train import train as run
+        from tapereader.recipes.train_config import build_config
     learning: dict[str, Any] = {"backbone": backbone, "seed": seed}
     if method is not None:
         learning["adapter"] = {"method": method}

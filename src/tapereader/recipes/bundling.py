@@ -43,6 +43,11 @@ def fill_bundle(folder: Path, *, trial: Trial, labelled: LabelledText, config_ya
     """Write everything of a bundle that is not its contract, calibration and manifest."""
     save_weights(trial.model, labelled.card.contract, folder / "model")
     export_onnx(trial.model, folder / "onnx" / "model.onnx")
+    fill_documents(folder, config_yaml=config_yaml, facts=facts)
+
+
+def fill_documents(folder: Path, *, config_yaml: str, facts: ModelFacts) -> None:
+    """Write config, scores, card, terms and plots."""
     (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
     # Numbers only: the words of a data set are not ours to pass on with a model.
     numbers = {key: value for key, value in facts.items() if key in _NUMBERS}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tapereader.recipes.train import Report, TrainResult, build_config, train
+from tapereader.recipes.preparing import Report, TrainResult
+from tapereader.recipes.train import train
+from tapereader.recipes.train_config import build_config
 
 #: The embedded data set, dealt so that every test sentence comes from a template that was not learnt from.
 DATASET = "synthetic-sentiment"

@@ -40,24 +40,74 @@ def model_facts(
     trial : the trained model and all answers
     manifest : of the run
     """
-    card = labelled.card
-    contract = card.contract
+    curve = [{"step": entry["step"], "train_loss": entry["loss"]} for entry in trial.model.history if "loss" in entry]
+    return _facts(
+        title=title, labelled=labelled, contract=labelled.card.contract, split=split, near_duplicates=near_duplicates,
+        seed=seed, manifest=manifest, groups=groups, outputs=trial.outputs, calibration=trial.calibration,
+        answered=trial.others, curve=curve,
+    )  # fmt: skip
+
+
+def words_facts(
+    *,
+    title: str,
+    labelled: LabelledText,
+    contract: LabelContract,
+    split: Split,
+    outputs: NDArray[np.float64],
+    others: dict[str, NDArray[np.float64]],
+    near_duplicates: float,
+    seed: int,
+    manifest: RunManifest,
+    groups: NDArray[np.int64],
+    losses: tuple[float, ...],
+) -> ModelFacts:
+    """Judge answers in words as :func:`model_facts` judges labels; an unreadable answer counts as wrong.
+
+    Parameters
+    ----------
+    contract : of kind ``generation``
+    outputs : array (N, C), 1 for the label said and a row of 0 for ``unparsed``
+    others : what baselines answered, as probabilities
+    losses : one a logged step
+    title, labelled, split, near_duplicates, seed, manifest, groups : as in :func:`model_facts`
+    """
+    return _facts(
+        title=title, labelled=labelled, contract=contract, split=split, near_duplicates=near_duplicates, seed=seed,
+        manifest=manifest, groups=groups, outputs=outputs, calibration=Calibration(), answered=others,
+        curve=[{"step": step, "train_loss": loss} for step, loss in enumerate(losses, start=1)],
+    )  # fmt: skip
+
+
+def _facts(
+    *,
+    title: str,
+    labelled: LabelledText,
+    contract: LabelContract,
+    split: Split,
+    near_duplicates: float,
+    seed: int,
+    manifest: RunManifest,
+    groups: NDArray[np.int64],
+    outputs: NDArray[np.float64],
+    calibration: Calibration,
+    answered: dict[str, NDArray[np.float64]],
+    curve: list[dict[str, Any]],
+) -> ModelFacts:
     test = labelled.take(split.test)
     targets, own_groups = test.targets(), groups[split.test]
-    calibration = trial.calibration
-    outputs = trial.outputs
     sets, abstained = said_with_care(contract, outputs, calibration)
     judge: dict[str, Any] = {"groups": own_groups, "seed": seed}
     evaluation = evaluate_outputs(
         contract, targets, outputs, prediction_sets=sets, promised=calibration.coverage, abstained=abstained,
         threshold=calibration.threshold, **judge,
     )  # fmt: skip
-    others = {name: evaluate_outputs(contract, targets, theirs, **judge) for name, theirs in trial.others.items()}
+    others = {name: evaluate_outputs(contract, targets, theirs, **judge) for name, theirs in answered.items()}
     comparisons = {
         "before" if name == BEFORE else name: compare(
             contract, targets, outputs, theirs, thresholds=(calibration.threshold, 0.5), **judge
         ).to_dict()
-        for name, theirs in trial.others.items()
+        for name, theirs in answered.items()
     }
     parts = score_slices(test, targets, outputs, contract, threshold=calibration.threshold)
     wrong = worst_mistakes(test, targets, outputs, contract, threshold=calibration.threshold)
@@ -76,10 +126,8 @@ def model_facts(
         "comparisons": comparisons,
         "slices": [part.to_dict() for part in parts],
         "mistakes": [mistake.to_dict() for mistake in wrong],
-        "learning_curve": [
-            {"step": entry["step"], "train_loss": entry["loss"]} for entry in trial.model.history if "loss" in entry
-        ],
-        "rerun": f"tapereader train {card.name} --out DIR --seed {seed}",
+        "learning_curve": [dict(point) for point in curve],
+        "rerun": f"tapereader train {labelled.card.name} --out DIR --seed {seed}",
     }  # fmt: skip
     return facts
 

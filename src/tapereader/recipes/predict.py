@@ -15,6 +15,7 @@ from tapereader.core.errors import ConfigError, DataError
 from tapereader.core.records import Prediction
 from tapereader.engine import Engine, text_faults
 from tapereader.recipes.tables import TableFormat, TableWriter
+from tapereader.recipes.words import WordsEngine
 from tapereader.sources.text import stream_texts
 
 #: Rows answered in memory where no output is given.
@@ -79,7 +80,7 @@ def predict(
     if isinstance(destination, Path) and isinstance(input, str | Path) and _same_file(destination, Path(input)):
         raise ConfigError(f"`output` must be another file than `input`; got {str(destination)!r} for both.")
     writer = None if destination is None else TableWriter(destination, format=output_format)
-    engine = Engine(bundle, backend=backend, threads=threads)
+    engine = _open(bundle, backend, threads)
     if texts is not None:
         frames, total = _argument_frames(texts, pairs, batch_rows), len(texts)
     else:
@@ -123,6 +124,13 @@ def predict(
     } | ({"predictions": kept} if writer is None else {})
 
 
+def _open(bundle: Bundle | Path | str, backend: str, threads: int | None) -> Engine | WordsEngine:
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    if loaded.contract.kind == "generation":
+        return WordsEngine(loaded)
+    return Engine(loaded, backend=backend, threads=threads)
+
+
 def _argument_frames(texts: Sequence[str], pairs: Sequence[str] | None, batch_rows: int) -> Iterator[pd.DataFrame]:
     if pairs is not None and len(pairs) != len(texts):
         raise DataError(f"There must be one pair for each text; got {len(texts)} texts and {len(pairs)} pairs.")
@@ -136,7 +144,7 @@ def _argument_frames(texts: Sequence[str], pairs: Sequence[str] | None, batch_ro
         yield pd.DataFrame({"row": range(start + 1, start + 1 + len(columns["text"]))} | columns)
 
 
-def _answer(engine: Engine, frame: pd.DataFrame) -> pd.DataFrame:
+def _answer(engine: Engine | WordsEngine, frame: pd.DataFrame) -> pd.DataFrame:
     texts = frame["text"].tolist()
     pairs = frame["pair"].tolist() if "pair" in frame.columns else None
     found = engine.predict(texts, pairs, skip_empty=True)
@@ -148,7 +156,7 @@ def _answer(engine: Engine, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename(columns=clash).assign(**columns)
 
 
-def _label_columns(engine: Engine, found: list[Prediction | None]) -> dict[str, Any]:
+def _label_columns(engine: Engine | WordsEngine, found: list[Prediction | None]) -> dict[str, Any]:
     names = engine.bundle.contract.names
     nothing = (float("nan"),) * len(names)
     table = np.array([nothing if one is None else one.probabilities for one in found], dtype=np.float64)
@@ -163,7 +171,7 @@ def _label_columns(engine: Engine, found: list[Prediction | None]) -> dict[str, 
     }
 
 
-def _value_columns(engine: Engine, found: list[Prediction | None]) -> dict[str, Any]:
+def _value_columns(engine: Engine | WordsEngine, found: list[Prediction | None]) -> dict[str, Any]:
     answered = np.array([one is not None for one in found], dtype=np.bool_)
     values = np.array([one.value for one in found if one is not None], dtype=np.float64)
     bounds = engine.intervals(values)

@@ -1,0 +1,109 @@
+"""What a training is asked to do, and how the parts of a config are put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tapereader.bundle import TaskKind
+from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
+from tapereader.dataset.choice import SplitConfig
+from tapereader.sources import dataset_names, describe
+from tapereader.training.experiment import JudgingConfig
+from tapereader.training.trainer import FinetuneConfig
+
+
+class FileColumns(Config):
+    """How to read a file of one's own; a named data set takes none of it."""
+
+    text: str | None = None
+    """Column of the text."""
+    label: str | None = None
+    """Column of the label or number."""
+    pair: str | None = None
+    """Column of the named target, for sentiment towards it."""
+    time: str | None = None
+    """Column of the time at which the text was known."""
+    group: str | None = None
+    """Rows with one value here stay on one side of a split."""
+    task_kind: TaskKind | None = None
+    """Kind of answer; None infers it."""
+    labels: tuple[str, ...] | None = None
+    """Label names in the order of the outputs; None sorts them."""
+    language: Literal["en", "zh", "mixed", "unknown"] | None = None
+    """Language of the text."""
+    encoding: str | None = None
+    """Of a text file; None demands UTF-8 or a byte-order mark."""
+
+
+class TrainConfig(Config):
+    """One training, from rows to bundle."""
+
+    dataset: str
+    """Name from `tapereader data list`, or a CSV, Parquet or JSONL file."""
+    columns: FileColumns = FileColumns()
+    """How to read a file of one's own."""
+    split: SplitConfig = SplitConfig()
+    """How rows are dealt into train, validation and test."""
+    finetune: FinetuneConfig = FinetuneConfig()
+    """The recipe."""
+    judging: JudgingConfig = JudgingConfig()
+    """What is decided on held-out text, and what the model is shown beside."""
+    answer: Literal["labels", "words"] = "labels"
+    """`words` teaches a decoder or encoder-decoder to say the label; what it says else is `unparsed`."""
+    question: str | None = None
+    """Asked of every text where the answer is in words; None takes the task's own."""
+    title: str | None = Field(default=None, json_schema_extra=NOT_IDENTITY)
+    """Of the model card; None makes one from backbone and data set."""
+
+
+def build_config(
+    path: Path | None, *, profile: Literal["fast", "quality"], values: dict[str, Any], overrides: tuple[str, ...] = ()
+) -> TrainConfig:
+    """Put a config together: the profile's recipe, then the file, then options, then ``--set``.
+
+    Parameters
+    ----------
+    path : YAML file or None
+    profile : recipe to start from; the language decides which backbone it takes
+    values : options as nested plain values; None entries are left out
+    overrides : ``a.b=value``
+    """
+    asked = read_mapping(path, overrides=(), base={})
+    asked = _merge(asked, values)
+    language = _language_of(asked)
+    recipe = FinetuneConfig.for_profile(profile, language=language).model_dump(mode="json")
+    return TrainConfig.from_mapping(read_mapping(None, overrides=overrides, base=_merge({"finetune": recipe}, asked)))
+
+
+def portable(config: TrainConfig) -> TrainConfig:
+    """Return the config without this machine's folders: a file is named by its last part."""
+    path = Path(config.dataset)
+    backbone = Path(config.finetune.backbone)
+    changes: dict[str, Any] = {}
+    if path.is_absolute():
+        changes["dataset"] = path.name
+    if backbone.is_absolute():
+        changes["finetune"] = config.finetune.replace(backbone=backbone.name)
+    return config.replace(**changes) if changes else config
+
+
+def _language_of(asked: dict[str, Any]) -> str:
+    name = asked.get("dataset")
+    if name in dataset_names():
+        return describe(name).language
+    return str((asked.get("columns") or {}).get("language") or "en")
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, folder by folder; None leaves what was there."""
+    out = dict(base)
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            inner = out.get(name)
+            out[name] = _merge(inner if isinstance(inner, dict) else {}, value)
+        elif value is not None:
+            out[name] = value
+    return out

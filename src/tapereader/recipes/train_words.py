@@ -1,0 +1,102 @@
+"""Teaching a network to say the label: rows in, a bundle that answers in words out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapereader.bundle import UNPARSED, Calibration, ContractFacts, LabelContract, write_bundle
+from tapereader.core.errors import ConfigError
+from tapereader.recipes.bundling import fill_documents
+from tapereader.recipes.judging import words_facts
+from tapereader.recipes.preparing import TrainResult, prepare, run_manifest
+from tapereader.recipes.train_config import portable
+from tapereader.recipes.words import INSTRUCTION
+from tapereader.recipes.writing import write_text
+from tapereader.reports import model_page
+from tapereader.training.experiment import baseline_outputs
+from tapereader.training.generation import GeneratingModel, finetune_generating
+
+
+def train_words(
+    config: Any, out: Path, *, replace: bool, say: Any, allow_download: bool, data_root: Path | None
+) -> Any:
+    """Teach a decoder or encoder-decoder to answer with labels, judge it, and write a bundle.
+
+    Parameters
+    ----------
+    config : its ``answer`` is ``words``
+    out, replace, allow_download, data_root : as in :func:`tapereader.recipes.train.train`
+    say : told how far it is
+
+    Raises
+    ------
+    ConfigError
+        If the labels are not single ones, or the backbone cannot generate.
+    """
+    started = datetime.now(UTC)
+    prepared = prepare(config, out, replace=replace, say=say, data_root=data_root)
+    labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
+    if labelled.card.contract.kind not in ("single-label", "ordinal") or labelled.pairs is not None:
+        raise ConfigError(
+            f"Answers in words are learnt for one label a text, without a second text; {config.dataset!r} is "
+            f"{labelled.card.contract.kind}{' with pairs' if labelled.pairs is not None else ''}."
+        )
+    question = config.question or f"What is the {labelled.card.task.replace('-', ' ')} of this text?"
+    say("Fine-tuning", 0, 0)
+    model = finetune_generating(
+        labelled.take(split.train), config.finetune, question=question, allow_download=allow_download,
+        progress=lambda done, of: say("Fine-tuning", done, of),
+    )  # fmt: skip
+    say("Judging", 0, 0)
+    test = labelled.take(split.test)
+    outputs = said_outputs(model.contract, model.answer(test.texts))
+    judging = config.judging.replace(baselines=tuple(b for b in config.judging.baselines if b != "frozen-embedding"))
+    assert model.resolved is not None  # noqa: S101  # it was just resolved
+    others = baseline_outputs(labelled, split, judging, resolved=model.resolved, config=config.finetune, groups=groups)
+    manifest = run_manifest(config, labelled, split, model.resolved, started)
+    title = config.title or f"{labelled.card.title}: {model.resolved.backbone.name}, answering in words"
+    facts = words_facts(
+        title=title, labelled=labelled, contract=model.contract, split=split, outputs=outputs, others=others,
+        near_duplicates=config.split.near_duplicates, seed=config.finetune.seed, manifest=manifest, groups=groups,
+        losses=model.losses,
+    )  # fmt: skip
+    say("Writing the bundle", 0, 0)
+
+    def fill(folder: Path) -> None:
+        _save(model, folder / "model")
+        fill_documents(folder, config_yaml=portable(config).to_yaml(), facts=facts)
+
+    bundle = write_bundle(
+        out,
+        contract_facts=ContractFacts(
+            contract=model.contract, task=labelled.card.task, language=labelled.card.language, has_pair=False,
+            max_length=model.max_length, pooling="last",
+        ),
+        calibration=Calibration(), manifest=manifest.to_dict(), fill=fill, replace=replace,
+    )  # fmt: skip
+    facts["bundle_id"] = bundle.id
+    page = out.parent / f"{out.name}-report.html"
+    write_text(page, model_page(facts))
+    return TrainResult(bundle=bundle, report=page, facts=facts, warnings=prepared.warnings)
+
+
+def _save(model: GeneratingModel, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    model.save(folder)
+    (folder / INSTRUCTION).write_text(
+        json.dumps({"question": model.question}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
+
+
+def said_outputs(contract: LabelContract, said: list[str]) -> NDArray[np.float64]:
+    """Return answers as outputs (N, C): 1 for the label said, a row of 0 for ``unparsed``."""
+    out = np.zeros((len(said), len(contract.names)))
+    for row, label in enumerate(said):
+        if label != UNPARSED:
+            out[row, contract.index(label)] = 1.0
+    return out
