@@ -23,8 +23,8 @@ from tapereader.training.generation import GeneratingModel, finetune_generating
 
 
 def train_words(
-    config: Any, out: Path, *, replace: bool, say: Any, allow_download: bool, data_root: Path | None
-) -> Any:
+    config: TrainConfig, out: Path, *, replace: bool, say: Report, allow_download: bool, data_root: Path | None
+) -> TrainResult:
     """Teach a decoder or encoder-decoder to answer with labels, judge it, and write a bundle.
 
     Parameters

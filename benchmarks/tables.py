@@ -1,0 +1,290 @@
+"""Write ``docs/results.md`` from the measured cells: ``python benchmarks/tables.py`` (needs ``TAPEREADER_DATA``)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cells import cells
+from experiments import ALL, METHODS, PHRASEBANK, SETS, Experiment
+from numpy.typing import NDArray
+
+from tapereader.bundle import LabelContract
+from tapereader.dataset import near_duplicate_groups
+from tapereader.sources import DatasetCard, LabelledText, load_dataset
+from tapereader.training.evaluation import Comparison, compare, headline_metric
+from tapereader.training.trainer import REVISION
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+_TITLES = {
+    "majority": "Majority (or mean)",
+    "word-list": "Financial word list",
+    "tfidf": "TF-IDF + linear",
+    "frozen-embedding": "Frozen embedding + linear",
+    "before": "Before tuning",
+    "ours": "Fine-tuned",
+}
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1", "r2": "R²", "spearman": "rank corr.",
+            "mae": "MAE", "exact_match": "exact match"}  # fmt: skip
+_SHOWN = {
+    "single-label": ("accuracy", "macro_f1"),
+    "multi-label": ("macro_f1", "micro_f1", "exact_match"),
+    "regression": ("r2", "spearman", "mae"),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All measured cells of one experiment at the current revision, and the rows they answer."""
+
+    experiment: Experiment
+    labelled: LabelledText
+    groups: NDArray[np.int64]
+    cells: list[dict[str, Any]]
+
+    @property
+    def contract(self) -> LabelContract:
+        """Of the data set."""
+        return self.labelled.card.contract
+
+    def scores(self, model: str, metric: str) -> list[float]:
+        """One score a fold."""
+        found = [cell["result"]["models"].get(model, {}).get("metrics", {}).get(metric) for cell in self.cells]
+        return [value for value in found if value is not None]
+
+    def pooled(self, model: str) -> NDArray[np.float64]:
+        """Answers of all folds one after the other, as outputs that decide alike."""
+        given = [answer for cell in self.cells for answer in cell["result"]["models"][model]["answers"]]
+        if self.contract.kind == "regression":
+            return np.asarray(given, dtype=np.float64)
+        out = np.zeros((len(given), len(self.contract.names)))
+        for n, answer in enumerate(given):
+            out[n, answer] = 1.0
+        return out
+
+    def rows(self) -> NDArray[np.int64]:
+        """Positions of the test rows of all folds."""
+        position = {row: n for n, row in enumerate(self.labelled.frame["row"].tolist())}
+        return np.asarray([position[row] for cell in self.cells for row in cell["result"]["test_rows"]])
+
+    def against(self, model: str, other: Measured | None = None) -> Comparison:
+        """Ours against another model on pooled out-of-fold answers, groups resampled whole."""
+        rows = self.rows()
+        theirs = (other or self).pooled(model)
+        return compare(
+            self.contract, self.labelled.targets()[rows], self.pooled("ours"), theirs, groups=self.groups[rows]
+        )
+
+    def best_baseline(self) -> str | None:
+        """Name of the baseline with the best mean headline score."""
+        metric = headline_metric(self.contract)
+        names = [name for name in self.experiment.baselines if self.scores(name, metric)]
+        return max(names, key=lambda name: statistics.mean(self.scores(name, metric)), default=None)
+
+
+def load(experiment: Experiment) -> Measured | None:
+    """Return what was measured of an experiment, or None for nothing yet."""
+    labelled = load_dataset(experiment.dataset)
+    wanted = {"config": experiment.config.id, "data": labelled.id, "revision": REVISION, **experiment.extra}
+    found = [
+        cell for cell in cells(experiment.name) if all(cell["key"].get(name) == value for name, value in wanted.items())
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda cell: cell["key"]["fold"])
+    return Measured(experiment, labelled, near_duplicate_groups(labelled.texts).groups, found)
+
+
+def spread(values: list[float], *, percent: bool = True) -> str:
+    """Write mean and standard deviation over folds."""
+    if not values:
+        return "–"
+    scale, digits = (100, 1) if percent else (1, 3)
+    mean = f"{scale * statistics.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {scale * statistics.stdev(values):.{digits}f}"
+
+
+def score_table(parts: list[Measured]) -> Iterator[str]:
+    """Yield one Markdown table: a line a model, over the folds of one data set."""
+    first = parts[0]
+    metrics = _SHOWN[first.contract.kind]
+    percent = first.contract.kind != "regression"
+    yield "| model | folds | " + " | ".join(_METRICS[metric] for metric in metrics) + " | minutes a fold |"
+    yield "|---|---:|" + "---:|" * (len(metrics) + 1)
+    base = max(parts, key=lambda part: len(part.experiment.baselines))
+    for name in ("majority", "word-list", "tfidf", "frozen-embedding", "before"):
+        if base.scores(name, metrics[0]):
+            values = " | ".join(spread(base.scores(name, metric), percent=percent) for metric in metrics)
+            yield f"| {_TITLES[name]} | {len(base.cells)} | {values} | |"
+    for part in parts:
+        values = " | ".join(f"**{spread(part.scores('ours', metric), percent=percent)}**" for metric in metrics)
+        minutes = statistics.mean(cell["result"]["seconds"] for cell in part.cells) / 60
+        threads = part.cells[0]["result"]["threads"]
+        yield (
+            f"| {_recipe(part.experiment)} | {len(part.cells)} of {part.experiment.folds if not part.experiment.official else 1} "
+            f"| {values} | {minutes:.1f} ({threads} threads) |"
+        )
+
+
+def verdict(part: Measured) -> str:
+    """Say in one sentence how ours stands to the best baseline on the pooled answers."""
+    best = part.best_baseline()
+    if best is None:
+        return ""
+    found = part.against(best)
+    metric = _METRICS.get(found.metric, found.metric)
+    gap = f"{found.difference:+.3f} {metric} ({found.low:+.3f} to {found.high:+.3f}, p = {found.p_value:.3f})"
+    said = {"ours": "Fine-tuning wins", "theirs": "**The baseline wins**", "unclear": "Cannot be told apart"}
+    return f"{said[found.better]} against the best baseline, {_TITLES[best].lower()}: {gap}, {found.n:,} rows."
+
+
+def origin(card: DatasetCard) -> str:
+    """Say which copy of a data set was measured."""
+    return f"`{card.name}` ({card.origin}; licence: {card.licence.name})"
+
+
+def _recipe(experiment: Experiment) -> str:
+    config = experiment.config
+    return f"Fine-tuned {config.backbone}, {config.epochs} epochs"
+
+
+def page() -> str:
+    """Return the whole page."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `python benchmarks/tables.py` from the cells in `benchmarks/results`; do not edit. Every cell is one",
+        "training on one split; `python benchmarks/text_sets.py NAME --again FOLD` measures one again. Scores are means ±",
+        "standard deviations over test folds, in per cent except for regression; near-duplicates (Jaccard 0.8 of character",
+        "shingles, numbers masked) never stand on two sides of a split, unless a line says *as published*. Intervals are",
+        "95 %, from 1,000 resamples of whole near-duplicate groups. Test rows chose nothing: no stopping, no profile, no",
+        "threshold. Baselines choose their penalty on inner splits.",
+        "",
+        "## Financial PhraseBank",
+        "",
+    ]
+    for title, prefix in (("50 % agreement or more", "phrasebank-50"), ("all annotators agree", "phrasebank-100")):
+        parts = [part for part in map(load, PHRASEBANK) if part and part.experiment.name.startswith(prefix)]
+        if parts:
+            lines += [f"### {title}", "", origin(parts[0].labelled.card), "", *score_table(parts), ""]
+            lines += [f"{_recipe(part.experiment)}: {verdict(part)}" for part in parts if part.experiment.baselines]
+            lines += [""]
+    lines += ["Published on other splits of the whole set: FinBERT (110M) 86 / 97 accuracy, FinGPT (13B) 88.2 weighted F1.",
+              "", "## Other sets", ""]  # fmt: skip
+    found = {experiment.name: load(experiment) for experiment in SETS}
+    summary, details = [], []
+    for experiment in SETS:
+        part = found[experiment.name]
+        if part is None:
+            continue
+        title = f"{part.labelled.card.title}"
+        if experiment.official:
+            said = "as published" if experiment.overlap == "published" else "training texts that stand in test left out"
+            title += f" – authors' split `{experiment.official}`, {said}"
+        details += [f"### {title}", "", origin(part.labelled.card), "", *score_table([part]), ""]
+        shared = sum(cell["result"]["rows_shared"] for cell in part.cells)
+        if experiment.overlap == "published":
+            details += [f"{shared} test rows have a near-copy in training: this score is flattered.", ""]
+        if experiment.baselines:
+            details += [verdict(part), ""]
+            if experiment.official is None:
+                summary.append((part, part.best_baseline()))
+    if summary:
+        lines += [
+            "| set | metric | best baseline | its score | fine-tuned | difference (95 %) | |",
+            "|---|---|---|---:|---:|---:|---|",
+        ]
+        for part, best in summary:
+            metric = headline_metric(part.contract)
+            against = part.against(str(best))
+            percent = part.contract.kind != "regression"
+            who = {"ours": "ahead", "theirs": "**behind**", "unclear": "level"}[against.better]
+            lines.append(
+                f"| {part.labelled.card.name} | {_METRICS[metric]} | {_TITLES[str(best)]} "
+                f"| {spread(part.scores(str(best), metric), percent=percent)} "
+                f"| {spread(part.scores('ours', metric), percent=percent)} "
+                f"| {against.difference:+.3f} ({against.low:+.3f} to {against.high:+.3f}) | {who} |"
+            )
+        lines.append("")
+    lines += details
+    lines += list(_methods())
+    lines += list(_speed())
+    lines += list(_hardware())
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _methods() -> Iterator[str]:
+    parts = [(experiment.extra["method"], part) for experiment in METHODS if (part := load(experiment))]
+    if not parts:
+        return
+    yield from (
+        "## Ways of learning",
+        "",
+        "One fold of ten of `financial-phrasebank`; a point is about the noise of one fold.",
+        "",
+    )
+    yield "| what learns | epochs | accuracy | macro-F1 | parameters that learn | share | minutes | update on disk |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    for label, part in parts:
+        result = part.cells[0]["result"]
+        size = result["trainable"] * 4 / 2**20
+        yield (
+            f"| {label} | {part.experiment.config.epochs} | {spread(part.scores('ours', 'accuracy'))} "
+            f"| {spread(part.scores('ours', 'macro_f1'))} | {result['trainable']:,} "
+            f"| {100 * result['trainable'] / result['parameters']:.2f} % | {result['seconds'] / 60:.1f} | {size:.1f} MiB |"
+        )
+    yield ""
+
+
+def _speed() -> Iterator[str]:
+    found = cells("train-speed")
+    if not found:
+        return
+    yield from ("## Training speed", "", "`python benchmarks/train_speed.py`: real tokens a second (padding does not count), set-up included, medians",
+                "of rounds taken in alternation in one process on Financial PhraseBank sentences; ratios to the tutorial loop.", "")  # fmt: skip
+    for cell in found:
+        result = cell["result"]
+        peak = result["peak_gflops"]
+        yield (
+            f"{cell['hardware']['processor']}, {result['threads']} threads, oneDNN instruction set: {result['isa']}; matrix "
+            f"peak {peak['float32']:.0f} (float32) and {peak['bfloat16']:.0f} (bfloat16) GFLOP/s."
+        )
+        yield from ("", "| loop | tokens/s | ratio | ratio, lowest to highest round |", "|---|---:|---:|---|")
+        for title, median in result["median"].items():
+            rounds = result["ratios_by_round"][title]
+            yield f"| {title} | {median:,} | {result['ratio'][title]} | {min(rounds)} to {max(rounds)} |"
+        yield ""
+    accuracy = cells("train-accuracy")
+    if accuracy:
+        yield from ("Whole trainings on one grouped split (`--accuracy`):", "", "| loop | seconds |", "|---|---:|")
+        for cell in accuracy:
+            yield f"| {cell['key']['contender']} | {cell['result']['seconds']:.0f} |"
+        yield ""
+
+
+def _hardware() -> Iterator[str]:
+    machines: dict[str, int] = {}
+    for experiment in ALL:
+        for cell in cells(experiment.name):
+            hardware = cell["hardware"]
+            name = f"{hardware['processor']}, {hardware['cores']} cores, {' '.join(hardware['flags'])}"
+            machines[name] = machines.get(name, 0) + 1
+    yield from ("## Where this was measured", "")
+    for name, count in machines.items():
+        yield f"- {count} cells on {name}"
+    yield ""
+    yield "Minutes are wall time and were often shared with other work on the machine; only the ratios above are timings."
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"Wrote {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+
+
+if __name__ == "__main__":
+    main()
