@@ -13,8 +13,8 @@ from tapereader.bundle import UNPARSED, Calibration, ContractFacts, LabelContrac
 from tapereader.core.errors import ConfigError
 from tapereader.recipes.bundling import fill_documents
 from tapereader.recipes.judging import words_facts
-from tapereader.recipes.preparing import TrainResult, prepare, run_manifest
-from tapereader.recipes.train_config import portable
+from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
+from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.words import INSTRUCTION
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
