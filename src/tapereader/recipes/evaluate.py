@@ -106,7 +106,7 @@ def evaluate(
             f"Bundle {engine.bundle.id!r} {'asks' if engine.bundle.has_pair else 'does not ask'} about a second text; "
             f"data set {dataset!r} {'has none' if engine.bundle.has_pair else 'has one'}."
         )
-    own = labelled.id in engine.bundle.manifest["data_ids"].values()
+    own = labelled.id in engine.bundle.manifest.get("data_ids", {}).values()
     part = part or ("test" if own else "all")
     rows, learn, groups = _rows(engine.bundle, labelled, part, own=own)
     judged = labelled.take(rows)
@@ -155,7 +155,7 @@ def _rows(
         if part != "all":
             raise ConfigError(
                 f"`split` must be 'all' for rows the bundle was not trained on; got {part!r}. The bundle has a split "
-                f"of {', '.join(bundle.manifest['data_ids'])} only, with the contents it had then."
+                f"of {', '.join(bundle.manifest.get('data_ids', {}))} only, with the contents it had then."
             )
         return everything, nothing, find_near_duplicates(labelled, SplitConfig()).groups
     config = SplitConfig.from_mapping(bundle.manifest["config"]["split"])
