@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from tapereader.core.config import Config
 from tapereader.core.errors import ConfigError
 from tapereader.models.network import TextNetwork, embedding_parameters, transformer_layers
 
+#: GPT-2 keeps its linear maps in a class of its own, with the weight the other way round.
+_LINEAR = (nn.Linear, Conv1D)
 Method = Literal[
     "full", "head", "top-k", "gradual", "lora", "adalora", "prefix", "prompt", "ia3", "bottleneck"
 ]  # fmt: skip
@@ -55,6 +59,11 @@ def attach(network: TextNetwork, config: AdapterConfig, *, total_steps: int) -> 
     Returns
     -------
     list of trainer callbacks the method needs
+
+    Raises
+    ------
+    ConfigError
+        If the backbone has too few layers, or no place for the update.
     """
     backbone = network.backbone
     if config.method in ("full", "gradual"):
@@ -74,6 +83,12 @@ def attach(network: TextNetwork, config: AdapterConfig, *, total_steps: int) -> 
     if config.method == "bottleneck":
         _insert_bottlenecks(backbone, config.bottleneck_width)
         return []
+    if config.method == "prefix" and "past_key_values" not in inspect.signature(backbone.forward).parameters:
+        kind: Any = backbone.config
+        raise ConfigError(
+            f"`prefix` gives attention learnt keys and values, which the model type {kind.model_type!r} has no place "
+            "for. Use `prompt` or `lora` with it."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by an old name; neither is ours
         network.backbone = _peft(backbone, config, total_steps)
@@ -105,14 +120,20 @@ class Bottleneck(nn.Module):
     Houlsby et al. (2019), Parameter-Efficient Transfer Learning for NLP, ICML, fig. 2.
     """
 
-    def __init__(self, inner: nn.Linear, width: int) -> None:
+    def __init__(self, inner: nn.Linear | Conv1D, width: int) -> None:
         super().__init__()
         self.inner = inner
-        self.down = nn.Linear(inner.out_features, width)
-        self.up = nn.Linear(width, inner.out_features)
+        out = inner.nf if isinstance(inner, Conv1D) else inner.out_features
+        self.down = nn.Linear(out, width)
+        self.up = nn.Linear(width, out)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
         self.to(inner.weight.dtype)
+
+    @property
+    def weight(self) -> Tensor:
+        """The wrapped map's own weight, whose type T5 asks for."""
+        return self.inner.weight
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the sub-layer's output with the learnt correction."""
@@ -124,9 +145,9 @@ class Bottleneck(nn.Module):
 def _insert_bottlenecks(backbone: nn.Module, width: int) -> None:
     """Wrap the last linear of attention and of the feed-forward part in every layer."""
     for layer in transformer_layers(backbone):
-        linears = [(name, module) for name, module in layer.named_modules() if isinstance(module, nn.Linear)]
-        attention = [name for name, _ in linears if "att" in name.lower()]
-        feed_forward = [name for name, _ in linears if "att" not in name.lower()]
+        linears = [name for name, module in layer.named_modules() if isinstance(module, _LINEAR)]
+        attention = [name for name in linears if "att" in name.lower()]
+        feed_forward = [name for name in linears if "att" not in name.lower()]
         if not attention or not feed_forward:
             raise ConfigError("Bottleneck adapters need layers of linear attention and feed-forward parts.")
         for name in (attention[-1], feed_forward[-1]):
@@ -137,22 +158,30 @@ def _insert_bottlenecks(backbone: nn.Module, width: int) -> None:
 def _peft(backbone: nn.Module, config: AdapterConfig, total_steps: int) -> nn.Module:
     import peft
 
-    linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
+    linear = [name for name, module in backbone.named_modules() if isinstance(module, _LINEAR)]
+    turned = any(isinstance(module, Conv1D) for module in backbone.modules())
     kind = peft.TaskType.FEATURE_EXTRACTION
     settings: peft.PeftConfig
     if config.method == "lora":
         settings = peft.LoraConfig(
-            task_type=kind, r=config.rank, lora_alpha=config.alpha, target_modules=linear, lora_dropout=0.0
-        )
+            task_type=kind, r=config.rank, lora_alpha=config.alpha, target_modules=linear, lora_dropout=0.0,
+            fan_in_fan_out=turned,
+        )  # fmt: skip
     elif config.method == "adalora":
         settings = peft.AdaLoraConfig(
             task_type=kind, init_r=config.rank * 3 // 2, target_r=config.rank, lora_alpha=config.alpha,
             target_modules=linear, total_step=total_steps, tinit=total_steps // 10, tfinal=total_steps // 3,
+            fan_in_fan_out=turned,
         )  # fmt: skip
     elif config.method == "ia3":
-        keys = [name for name in linear if name.rpartition(".")[2] in ("key", "value", "k", "v", "k_proj", "v_proj")]
-        inner = [name for name in linear if name.endswith(("output.dense", "wo", "down_proj")) and "att" not in name]
-        settings = peft.IA3Config(task_type=kind, target_modules=keys + inner, feedforward_modules=inner)
+        # GPT-2 makes queries, keys and values in one map, `c_attn`.
+        scaled = ("key", "value", "k", "v", "k_proj", "v_proj", "c_attn")
+        keys = [name for name in linear if name.rpartition(".")[2] in scaled]
+        ends = ("output.dense", "wo", "down_proj", "mlp.c_proj")
+        inner = [name for name in linear if name.endswith(ends) and "att" not in name]
+        settings = peft.IA3Config(
+            task_type=kind, target_modules=keys + inner, feedforward_modules=inner, fan_in_fan_out=turned
+        )
     elif config.method == "prefix":
         settings = peft.PrefixTuningConfig(task_type=kind, num_virtual_tokens=config.virtual_tokens)
     else:

@@ -56,7 +56,7 @@ def build_loss(contract: LabelContract, objective: ObjectiveConfig, targets: NDA
     Raises
     ------
     ValueError
-        If the loss does not fit the contract's kind.
+        If the loss, smoothing or weights do not fit the contract's kind.
 
     References
     ----------
@@ -65,6 +65,10 @@ def build_loss(contract: LabelContract, objective: ObjectiveConfig, targets: NDA
     regression = contract.kind == "regression"
     if regression != (objective.loss in ("mse", "huber")) and objective.loss != "auto":
         raise ValueError(f"Loss {objective.loss!r} does not fit a {contract.kind} contract.")
+    if objective.label_smoothing and contract.kind != "single-label":
+        raise ValueError(f"`label_smoothing` fits single-label contracts only; got {contract.kind}.")
+    if objective.class_weights == "balanced" and regression:
+        raise ValueError(f"`class_weights` fit labels only; got {contract.kind}.")
     if regression:
         return _regression_loss(objective)
     weights = class_weights(contract, targets) if objective.class_weights == "balanced" else None

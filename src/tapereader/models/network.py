@@ -160,6 +160,15 @@ def hidden_width(backbone: nn.Module) -> int:
     raise ConfigError(f"The hidden width of model type {config.model_type!r} is not known.")
 
 
+def position_limit(backbone: nn.Module) -> int | None:
+    """Return how many tokens fit on the backbone's learnt or stated positions; None where positions are relative."""
+    config: Any = backbone.config
+    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    # The RoBERTa family counts positions from behind the padding mark's index, so the first ones are never used.
+    unused = getattr(getattr(backbone, "embeddings", None), "padding_idx", None)
+    return None if limit is None else int(limit) - (0 if unused is None else int(unused) + 1)
+
+
 def transformer_layers(backbone: nn.Module) -> nn.ModuleList:
     """Return the stack of transformer blocks, bottom first.
 

@@ -27,7 +27,7 @@ from tapereader.metrics.forecasts import macro_f1, spearman
 from tapereader.models.adapters import AdapterConfig, attach, merge, trainable_share
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.heads import ObjectiveConfig, build_loss
-from tapereader.models.network import TextNetwork, hidden_width, load_backbone
+from tapereader.models.network import TextNetwork, hidden_width, load_backbone, position_limit
 from tapereader.sources.labelled import LabelledText
 from tapereader.training.batches import Collator, EncodedDataset, LengthGroupedSampler, batches_by_length, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
@@ -244,10 +244,12 @@ def finetune(
 def build_network(resolved: ResolvedBackbone, config: FinetuneConfig, *, outputs: int) -> TextNetwork:
     """Return an untrained network on a pretrained backbone; the head's weights depend on torch's seed alone."""
     backbone = load_backbone(resolved.folder, encoder_dropout=config.encoder_dropout)
-    limit = getattr(backbone.config, "max_position_embeddings", None) or getattr(backbone.config, "n_positions", None)
-    if limit is not None and config.max_length > limit:
+    limit = position_limit(backbone)
+    before = config.adapter.virtual_tokens if config.adapter.method in ("prompt", "prefix") else 0
+    if limit is not None and config.max_length + before > limit:
+        also = f" and {before} learnt tokens" if before else ""
         raise ConfigError(
-            f"`max_length` must be at most the {limit} positions of {config.backbone!r}; got {config.max_length}. "
+            f"`max_length` must be at most the {limit} positions of {config.backbone!r}; got {config.max_length}{also}. "
             "Longer documents are chunked, not cut."
         )
     return TextNetwork(
