@@ -6,6 +6,7 @@ import math
 import re
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,9 +234,10 @@ def _choose_what_learns(model: Any, config: FinetuneConfig) -> Any:
     if method == "lora":
         import peft
 
-        return peft.get_peft_model(
-            model, peft.LoraConfig(r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear")
-        )
+        settings = peft.LoraConfig(r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by an old name; neither is ours
+            return peft.get_peft_model(model, settings)
     if method == "top-k":
         from tapereader.models.network import transformer_layers
 
