@@ -53,7 +53,8 @@ def main() -> None:
         subprocess.run(command(room / "killed"), env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # ourselves
         unbroken, resumed = outcome(room / "unbroken"), outcome(room / "killed")
         print(
-            f"unbroken: {unbroken}\nresumed:  {resumed}\nsame: {unbroken == resumed}; run folder gone: {not work.exists()}"
+            f"unbroken: {unbroken}\nresumed:  {resumed}\n"
+            f"same: {unbroken == resumed}; run folder gone: {not work.exists()}"
         )
         shutil.rmtree(room / "killed")
     raise SystemExit(0 if unbroken == resumed else 1)
