@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tapereader.bundle.runtime import onnx_runtime
 from tapereader.core.errors import BundleError, ConfigError, UnknownNameError, missing_extra
 from tapereader.engine.batching import Batch
 
@@ -53,8 +54,7 @@ class OnnxRuntimeBackend:
     rounding = 0.0
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        import onnxruntime  # the import takes 0.1 s; only an engine needs it
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = _threads(threads)
         options.inter_op_num_threads = 1

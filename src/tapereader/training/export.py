@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tapereader.bundle.contract import LabelContract
+from tapereader.bundle.runtime import onnx_runtime
 from tapereader.core.errors import BundleError
 from tapereader.models.adapters import Bottleneck
 from tapereader.models.network import TextNetwork, quiet
@@ -87,8 +88,7 @@ def export_onnx(model: FinetunedModel, path: Path) -> float:
     BundleError
         If the graph differs from the network by more than 1e-3.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     path.parent.mkdir(parents=True, exist_ok=True)
     network = model.network.eval()
     collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
