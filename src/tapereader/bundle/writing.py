@@ -34,7 +34,8 @@ from tapereader.core.errors import ConfigError, DataError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # Native writers (safetensors, torch) lose the error number and keep the operating system's words.
-_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
+# torch counts the bytes it could write and says which number it had hoped for.
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
 
 def write_bundle(
@@ -76,8 +77,8 @@ def write_bundle(
         If what ``fill`` wrote does not fit together.
     """
     out = Path(out).resolve()
-    _refuse_taken(out, replace)
-    with _reported(out), _draft(out) as draft:
+    refuse_taken(out, replace)
+    with reported_writing(out), _draft(out) as draft:
         fill(draft)
         fingerprint = contract_facts.tokenizer_fingerprint or _fingerprint(draft, contract_facts)
         facts = replaced(contract_facts, tokenizer_fingerprint=fingerprint)
@@ -90,7 +91,7 @@ def write_bundle(
         if check is not None:
             check(bundle)
         _sync(draft)
-        _refuse_taken(out, replace)
+        refuse_taken(out, replace)
         _place(draft, out)
     return replaced(bundle, path=out)
 
@@ -99,7 +100,14 @@ def _fingerprint(draft: Path, facts: ContractFacts) -> str:
     return ChunkingTokenizer(draft / TOKENIZER, max_length=facts.max_length, prefix=facts.prefix).fingerprint
 
 
-def _refuse_taken(out: Path, replace: bool) -> None:
+def refuse_taken(out: Path, replace: bool) -> None:
+    """Refuse a place that holds something a bundle may not replace; long work asks before it begins.
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` is a file, holds files that are not to be replaced, or holds something other than a bundle.
+    """
     if not out.exists():
         return
     if not out.is_dir():
@@ -201,8 +209,14 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 @contextmanager
-def _reported(out: Path) -> Iterator[None]:
-    """Turn what the operating system says into a message; anything that is not about writing passes through."""
+def reported_writing(out: Path) -> Iterator[None]:
+    """Turn what the operating system says of writing ``out`` into a message; anything else passes through.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be written to, or the disk is full.
+    """
     try:
         yield
     except OSError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapereader.bundle import Bundle
+from tapereader.bundle.writing import refuse_taken
 from tapereader.core.errors import ConfigError
 from tapereader.dataset import check
 from tapereader.dataset.choice import choose_split, find_near_duplicates
@@ -73,6 +74,7 @@ def prepare(config: TrainConfig, out: Path, *, replace: bool, say: Report, data_
     """
     if out.exists() and not replace and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"`out` must not exist yet; got {str(out)!r}. Give another name, or `--replace`.")
+    refuse_taken(out, replace)
     say("Reading and checking the rows", 0, 0)
     options = FileOptions(**{name: getattr(config.columns, name) for name in type(config.columns).model_fields})
     labelled = open_labelled(config.dataset, options=options, root=data_root)

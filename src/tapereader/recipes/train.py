@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tapereader.bundle import write_bundle
+from tapereader.bundle.writing import reported_writing
+from tapereader.core.errors import TapereaderError
 from tapereader.dataset.parts import Split
 from tapereader.engine import Engine
 from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
@@ -32,7 +36,8 @@ def train(
 ) -> TrainResult:
     """Check the rows, deal them, learn, calibrate, judge, export and write a bundle.
 
-    A run that is killed leaves its checkpoints in a hidden folder beside ``out``; the same call goes on from there.
+    A run that is killed leaves its checkpoints in a hidden folder beside ``out``; the same call goes on from there. One
+    that is refused leaves nothing.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ def train(
     Raises
     ------
     DataError
-        If the rows cannot be learnt from, with row numbers.
+        If the rows cannot be learnt from, with row numbers, or the disk is full or closed.
     ConfigError
         If the recipe does not fit, or ``out`` is taken.
     """
@@ -57,13 +62,12 @@ def train(
     started = datetime.now(UTC)
     prepared = prepare(config, out, replace=replace, say=say, data_root=data_root)
     labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
-    work = out.parent / f".{out.name}.run"
-    _claim(work, config, labelled, split)
     say("Fine-tuning", 0, 0)
-    trial = run_trial(
-        labelled, split, config.finetune, config.judging, groups=groups, work_dir=work,
-        progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
-    )  # fmt: skip
+    with _run_folder(out, config, labelled, split) as work:
+        trial = run_trial(
+            labelled, split, config.finetune, config.judging, groups=groups, work_dir=work,
+            progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
+        )  # fmt: skip
     say("Judging", 0, 0)
     manifest = run_manifest(config, labelled, split, trial.model.resolved, started)
     title = config.title or f"{labelled.card.title}: {trial.model.resolved.backbone.name}"
@@ -94,6 +98,23 @@ def train(
 
 def _silent(what: str, done: int, of: int) -> None:
     """Report to nobody."""
+
+
+@contextmanager
+def _run_folder(out: Path, config: TrainConfig, labelled: LabelledText, split: Split) -> Iterator[Path]:
+    """Keep the run's folder beside ``out`` where a run is broken off, and leave nothing where it is refused."""
+    work = out.parent / f".{out.name}.run"
+    made = [folder for folder in (work, *work.parents) if not folder.exists()]
+    try:
+        with reported_writing(out):
+            _claim(work, config, labelled, split)
+            yield work
+    except TapereaderError:
+        shutil.rmtree(work, ignore_errors=True)
+        for folder in made[1:]:
+            with suppress(OSError):  # somebody else uses it by now
+                folder.rmdir()
+        raise
 
 
 def _claim(work: Path, config: TrainConfig, labelled: LabelledText, split: Split) -> None:
