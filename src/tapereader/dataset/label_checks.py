@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Rows of a label below which its scores are mostly chance.
 RARE_CLASS = 10
+_SHOWN_RARE = 5
 #: A cell that is a number and nothing else.
 NUMBER = re.compile(r"[-+]?[\d.,:/%\s]*\d[\d.,:/%\s]*")
 
@@ -144,17 +145,27 @@ def check_classes(found: Findings, labelled: LabelledText, labels: list[Any], us
         message = f"A data set must have at least two different labels; all {len(usable):,} rows have {only!r}."
         found.add("one-class", "error", message)
         return
-    for name in contract.names:
-        n_rows = len(where[name])
-        # With several labels a row, a rare one cannot be dealt evenly without tearing others; it is only told.
-        if 0 < n_rows < parts and not multi:
-            message = (
-                f"A split in {parts} parts needs at least {parts} rows of every label; {name!r} has {n_rows}. Merge it "
-                "with another label, or drop it."
-            )
-            found.add("rare-class", "error", message, where[name])
-        elif n_rows < RARE_CLASS:
-            message = (
-                f"A label should have {RARE_CLASS} rows or more; {name!r} has {n_rows}: its scores are mostly chance."
-            )
-            found.add("rare-class", "warning", message, where[name])
+    # With several labels a row, a rare one cannot be dealt evenly without tearing others; it is only told.
+    few = [] if multi else [name for name in contract.names if 0 < len(where[name]) < parts]
+    if few:
+        message = (
+            f"A split in {parts} parts needs at least {parts} rows of every label; {_rare(few, where)}. Merge "
+            f"{'it' if len(few) == 1 else 'them'} with another label, or drop {'it' if len(few) == 1 else 'them'}."
+        )
+        found.add("rare-class", "error", message, sorted(n for name in few for n in where[name]))
+    rare = [name for name in contract.names if name not in set(few) and len(where[name]) < RARE_CLASS]
+    if rare:
+        message = (
+            f"A label should have {RARE_CLASS} rows or more; {_rare(rare, where)}: "
+            f"{'its' if len(rare) == 1 else 'their'} scores are mostly chance."
+        )
+        found.add("rare-class", "warning", message, sorted(n for name in rare for n in where[name]))
+
+
+def _rare(names: list[str], where: dict[str, list[int]]) -> str:
+    """Say how few rows labels have; one line, however many there are (an id taken for a label has thousands)."""
+    if len(names) == 1:
+        return f"{names[0]!r} has {len(where[names[0]])}"
+    shown = ", ".join(f"{name!r} has {len(where[name])}" for name in names[:_SHOWN_RARE])
+    more = f" and {len(names) - _SHOWN_RARE:,} more have too few" if len(names) > _SHOWN_RARE else ""
+    return f"{shown}{more}"

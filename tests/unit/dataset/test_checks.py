@@ -127,6 +127,16 @@ def test_a_rare_class_is_a_warning_and_below_the_parts_an_error(build, rows, sev
     )
 
 
+def test_an_id_in_the_place_of_the_label_is_one_finding(build):
+    names = tuple(f"id-{n:02d}" for n in range(40))
+    (finding,) = check(build(texts(40), list(names), names=names)).findings
+    assert finding.message == (
+        "A split in 3 parts needs at least 3 rows of every label; 'id-00' has 1, 'id-01' has 1, 'id-02' has 1, 'id-03' "
+        "has 1, 'id-04' has 1 and 35 more have too few. Merge them with another label, or drop them."
+    )
+    assert finding.count == 40
+
+
 def test_a_rare_label_of_a_multi_label_set_is_only_a_warning(build):
     labelled = build(texts(40), [("up",), ()] * 19 + [("up", "fire"), ()], kind="multi-label", names=("up", "fire"))
     assert [(f.code, f.severity, f.rows) for f in check(labelled).findings] == [("rare-class", "warning", (39,))]
