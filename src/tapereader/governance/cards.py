@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -19,8 +19,16 @@ from tapereader.governance.facts import (
 
 _LANGUAGES = {"en": ["en"], "zh": ["zh"], "mixed": ["en", "zh"], "unknown": []}
 
+_PICTURES = {
+    "comparison": "Score of this model beside the baselines, with intervals",
+    "confusion": "True labels and answers",
+    "coverage": "How often prediction sets held the truth",
+    "learning": "Loss while training",
+    "reliability": "Stated confidence against what came true",
+}
 
-def model_card(facts: ModelFacts) -> str:
+
+def model_card(facts: ModelFacts, *, plots: Sequence[str] = ()) -> str:
     """Write the card of a model as Markdown with the front matter that the Hugging Face hub reads.
 
     Every sentence is a fact of the run or a limit that follows from one; what is not known is not said. Terms that
@@ -29,6 +37,7 @@ def model_card(facts: ModelFacts) -> str:
     Parameters
     ----------
     facts : see :class:`tapereader.governance.facts.ModelFacts`
+    plots : names of the pictures that stand in ``plots/`` beside the card
 
     Returns
     -------
@@ -42,7 +51,7 @@ def model_card(facts: ModelFacts) -> str:
     for title, lines in (
         ("What it answers", _labels(facts)),
         ("Intended use", _use(facts)),
-        ("Results", _results(facts)),
+        ("Results", [*_results(facts), *_pictures(plots)]),
         ("Calibration and abstention", _calibration(facts)),
         ("Training data", _data(facts)),
         ("Limits", _limits(facts)),
@@ -140,6 +149,12 @@ def _results(facts: ModelFacts) -> Iterator[str]:
         for row in evaluation["per_class"]:
             numbers = " | ".join(number(row[column]) for column in ("precision", "recall", "f1"))
             yield f"| `{_cell(row['name'])}` | {numbers} | {row['support']:,} |"
+
+
+def _pictures(plots: Sequence[str]) -> Iterator[str]:
+    for name in plots:
+        yield ""
+        yield f"![{_PICTURES.get(name, name)}](plots/{name}.svg)"
 
 
 def _calibration(facts: ModelFacts) -> Iterator[str]:

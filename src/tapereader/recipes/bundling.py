@@ -52,18 +52,20 @@ def fill_documents(folder: Path, *, config_yaml: str, facts: ModelFacts) -> None
     # Numbers only: the words of a data set are not ours to pass on with a model.
     numbers = {key: value for key, value in facts.items() if key in _NUMBERS}
     (folder / "evaluation.json").write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+    plots = _plots(folder / "plots", facts)
+    (folder / "README.md").write_text(model_card(facts, plots=plots), encoding="utf-8")
     (folder / "licences.txt").write_text(_licences(facts), encoding="utf-8")
-    _plots(folder / "plots", facts)
 
 
-def _plots(folder: Path, facts: ModelFacts) -> None:
+def _plots(folder: Path, facts: ModelFacts) -> list[str]:
     """Draw the charts where the extra `report` is installed; a bundle without pictures is whole all the same."""
     if find_spec("matplotlib") is None:
-        return
+        return []
     folder.mkdir()
-    for name, figure in model_charts(facts).items():
+    drawn = model_charts(facts)
+    for name, figure in drawn.items():
         (folder / f"{name}.svg").write_text(to_svg(figure, name=name), encoding="utf-8")
+    return list(drawn)
 
 
 def contract_facts(labelled: LabelledText, trial: Trial) -> ContractFacts:
