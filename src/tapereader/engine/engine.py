@@ -212,10 +212,13 @@ class Engine:
             raise DataError("Texts must come as a list, one text an entry; got a single string.")
         if self.bundle.has_pair and pairs is None:
             raise DataError(
-                f"Bundle {self.bundle.id!r} asks about a second text, a named company; got none. Give `pairs`."
+                f"Bundle {self.bundle.id!r} asks about a second text, a named company; got none. Give `pairs` "
+                "(`--about`, or `--pair` for a file)."
             )
         if not self.bundle.has_pair and pairs is not None:
-            raise DataError(f"Bundle {self.bundle.id!r} takes texts alone; got `pairs` too. Leave them out.")
+            raise DataError(
+                f"Bundle {self.bundle.id!r} takes texts alone; got `pairs` (`--about`, `--pair`) too. Leave them out."
+            )
         if pairs is not None and len(pairs) != len(texts):
             raise DataError(f"There must be one pair for each text; got {len(texts)} texts and {len(pairs)} pairs.")
 

@@ -187,11 +187,12 @@ def test_a_pair_without_words_is_a_fault_of_its_row() -> None:
 def test_pairs_must_fit_the_bundle(engine: Engine, make_bundle: Make, tmp_path: Path) -> None:
     name = engine.bundle.id
     assert refusal(DataError, lambda: engine.predict(["a"], ["b"])) == (
-        f"Bundle {name!r} takes texts alone; got `pairs` too. Leave them out."
+        f"Bundle {name!r} takes texts alone; got `pairs` (`--about`, `--pair`) too. Leave them out."
     )
     paired = Engine(make_bundle(tmp_path / "b", has_pair=True), threads=1)
     assert refusal(DataError, lambda: paired.predict(["a"])) == (
-        f"Bundle {paired.bundle.id!r} asks about a second text, a named company; got none. Give `pairs`."
+        f"Bundle {paired.bundle.id!r} asks about a second text, a named company; got none. Give `pairs` "
+        "(`--about`, or `--pair` for a file)."
     )
     assert refusal(DataError, lambda: paired.predict(["a", "b"], ["c"])) == (
         "There must be one pair for each text; got 2 texts and 1 pairs."

@@ -98,14 +98,14 @@ def test_columns_that_could_both_be_meant_are_asked_for(tmp_path: Path) -> None:
     with refuses(
         UnknownNameError,
         f"The text column of {str(path)!r} must be named, since both 'title' and 'body' could be meant; "
-        "the columns are title, body, label. Give `text=`.",
+        "the columns are title, body, label. Give `text=` (`--text`).",
     ):
         read_labelled(path)
     path = written(tmp_path, "text,answer\na,up\n")
     with refuses(
         UnknownNameError,
         f"The label column of {str(path)!r} must be named, since none has a telling name; "
-        "the columns are text, answer. Give `label=`.",
+        "the columns are text, answer. Give `label=` (`--label`).",
     ):
         read_labelled(path)
 

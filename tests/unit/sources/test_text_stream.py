@@ -77,7 +77,7 @@ def test_a_number_as_text_is_named_by_its_row(tmp_path: Path) -> None:
 def test_bad_lines_of_a_stream_are_told() -> None:
     message = (
         "Lines must be utf-8; got other bytes in line 2 of 'a stream'. They look like gb18030: "
-        "give `encoding='gb18030'`."
+        "give `encoding='gb18030'` (`--encoding gb18030`)."
     )
     with pytest.raises(DataError, match="^" + re.escape(message) + "$"):
         list(stream_texts(io.BytesIO(b"fine\n" + "营业利润同比下降\n".encode("gbk"))))

@@ -64,17 +64,17 @@ BAD = {
     "gbk.csv": (
         "text,label\n营业利润同比下降,坏\n".encode("gbk"),
         "Text must be UTF-8, or start with a byte-order mark; got other bytes in line 2 of {path!r}. "
-        "They look like gb18030: give `encoding='gb18030'`, or save the file as UTF-8.",
+        "They look like gb18030: give `encoding='gb18030'` (`--encoding gb18030`), or save the file as UTF-8.",
     ),
     "latin.csv": (
         "text,label\nok,1\nZürich fällt,neg\n".encode("latin-1"),
         "Text must be UTF-8, or start with a byte-order mark; got other bytes in line 3 of {path!r}. "
-        "They look like cp1252: give `encoding='cp1252'`, or save the file as UTF-8.",
+        "They look like cp1252: give `encoding='cp1252'` (`--encoding cp1252`), or save the file as UTF-8.",
     ),
     "utf16.csv": (
         CSV.encode("utf-16-le"),
         "A text file must hold no NUL bytes; got one in line 1 of {path!r}. It looks like UTF-16 without a "
-        "byte-order mark: give `encoding='utf-16-le'`.",
+        "byte-order mark: give `encoding='utf-16-le'` (`--encoding utf-16-le`).",
     ),
     "nul.txt": (b"fine\nnot \0 fine\n", "A text file must hold no NUL bytes; got one in line 2 of {path!r}."),
     "ragged.csv": (

@@ -63,7 +63,8 @@ def find_column(frame: pd.DataFrame, wanted: str | None, *, role: str, where: st
         return exact[0] if exact else fits[0]
     what = f"both {' and '.join(repr(name) for name in fits)} could be meant" if fits else "none has a telling name"
     raise UnknownNameError(
-        f"The {role} column of {where!r} must be named, since {what}; the columns are {known}. Give `{role}=`."
+        f"The {role} column of {where!r} must be named, since {what}; the columns are {known}. Give "
+        f"`{role}=` (`--{role}`)."
     )
 
 

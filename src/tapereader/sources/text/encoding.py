@@ -114,7 +114,11 @@ def checked_lines(handle: TextIO | Iterator[str], name: str) -> Iterator[str]:
     for number, line in enumerate(handle, start=1):
         if "\0" in line:
             wide = line.count("\0") * 3 >= len(line)
-            hint = " It looks like UTF-16 without a byte-order mark: give `encoding='utf-16-le'`." if wide else ""
+            hint = (
+                " It looks like UTF-16 without a byte-order mark: give `encoding='utf-16-le'` (`--encoding utf-16-le`)."
+                if wide
+                else ""
+            )
             raise DataError(f"A text file must hold no NUL bytes; got one in line {number} of {name!r}.{hint}")
         yield line
 
@@ -185,5 +189,5 @@ def _undecodable(path: Path, encoding: str, *, asked: bool) -> DataError:
     likely = likely_encoding(sample)
     return DataError(
         f"Text must be UTF-8, or start with a byte-order mark; got other bytes in {place}. "
-        f"They look like {likely}: give `encoding={likely!r}`, or save the file as UTF-8."
+        f"They look like {likely}: give `encoding={likely!r}` (`--encoding {likely}`), or save the file as UTF-8."
     )

@@ -98,7 +98,7 @@ def _stream_lines(stream: IO[Any], name: str, encoding: str) -> Iterator[str]:
                 likely = likely_encoding(raw)
                 raise DataError(
                     f"Lines must be {encoding}; got other bytes in line {number} of {name!r}. "
-                    f"They look like {likely}: give `encoding={likely!r}`."
+                    f"They look like {likely}: give `encoding={likely!r}` (`--encoding {likely}`)."
                 ) from error
 
     return checked_lines(decoded(), name)
