@@ -430,4 +430,6 @@ class _Hooks(TrainerCallback):
             self.progress(state.global_step, state.max_steps)
 
 
-logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+# The order of checkpoints by number is the one we want; and what a step logs goes into the history.
+for _name in ("transformers.trainer", "transformers.trainer_utils"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
