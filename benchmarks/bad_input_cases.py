@@ -19,6 +19,7 @@ from typing import Any
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORDS = "profit loss rose fell sales shares debt record warning strong weak the of in a company year net dividend"
 _SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789.,-%"
+_LONG = ("--set", "finetune.epochs=20", "--set", "finetune.optimizer.learning_rate=0.003")
 _GOOD, _BAD = ("rose", "strong", "record"), ("fell", "weak", "warning")
 
 
@@ -94,10 +95,11 @@ def make_stock(home: Path) -> Stock:
     write_rows(home / "rows.csv", rows())
     write_rows(
         home / "pairs.csv",
-        [["text", "label", "pair"], *([text, "buy" if tone == "up" else "sell", "ACME"] for text, tone in rows()[1:])],
+        [["text", "label", "pair"], *([text, "sell" if tone == "up" else "buy", "ACME"] for text, tone in rows()[1:])],
     )
     for name, extra, out in (("rows.csv", (), stock.bundle), ("pairs.csv", ("--pair", "pair"), stock.other)):
-        words = ["train", str(home / name), "--backbone", str(stock.network), "--out", str(out), *extra]
+        # It has to learn something, or any network would answer the sanity sentences as it does.
+        words = ["train", str(home / name), "--backbone", str(stock.network), "--out", str(out), *extra, *_LONG]
         subprocess.run([sys.executable, "-m", "tapereader.cli.app", *words], check=True, capture_output=True)  # noqa: S603
     return stock
 
@@ -130,13 +132,15 @@ def rows(count: int = 60) -> list[list[str]]:
     for n in range(count):
         word = (_GOOD if n % 2 else _BAD)[n // 2 % 3]
         found.append(
-            [f"{('profit', 'sales', 'debt')[n % 3]} {word} {_name(n)} {_name(7 * n + 3)}", "up" if n % 2 else "down"]
+            [f"{('profit', 'sales', 'debt')[n % 3]} {word} {_name(n)} {_name(n + 251)}", "up" if n % 2 else "down"]
         )
     return found
 
 
 def _name(n: int) -> str:
-    return "".join("bcdfghklmn"[n * step % 10] + "aeiou"[n // step % 5] for step in (1, 3, 7))
+    """Return a made-up word, another for every number below five hundred."""
+    first, rest = divmod(n, 50)
+    return f"{'bcdfghklmn'[rest % 10]}{'aeiou'[rest // 10]}{'prstvwxzqj'[first % 10]}{'oiaue'[(first + rest) % 5]}"
 
 
 def write_rows(path: Path, table: Sequence[Sequence[str]], *, encoding: str = "utf-8") -> Path:
@@ -355,9 +359,7 @@ def _(room: Path, stock: Stock) -> Asked:
     table = rows()
     table[7][1] = "sideways"
     write_rows(room / "rows.csv", table)
-    return trained(
-        stock, extra=("--labels", "down,up"), says=("unknown-label", "'sideways'", "(row 7)")
-    )
+    return trained(stock, extra=("--labels", "down,up"), says=("unknown-label", "'sideways'", "(row 7)"))
 
 
 @case("Rows", "one class only")
@@ -400,9 +402,7 @@ def _(room: Path, stock: Stock) -> Asked:
     table = rows()
     table[2][0] = " ".join(f"profit {_name(n)}" for n in range(75_000))
     write_rows(room / "rows.csv", table)
-    return trained(
-        stock, code=0, extra=("--set", "finetune.epochs=1"), says=("huge-text", "(row 2)")
-    )
+    return trained(stock, code=0, extra=("--set", "finetune.epochs=1"), says=("huge-text", "(row 2)"))
 
 
 @case("Rows", "damaged characters: works, told")
@@ -621,7 +621,7 @@ def _(room: Path, stock: Stock) -> Asked:
 
 @case("The network", "a hub id that is not here")
 def _(room: Path, stock: Stock) -> Asked:
-    return _started(room, stock, "nobody/no-such-network", "--download")
+    return _started(room, stock, "nobody/no-such-network", "must be in the local Hugging Face cache; it is not")
 
 
 def _network(room: Path, stock: Stock) -> Path:
@@ -713,7 +713,7 @@ def _(room: Path, stock: Stock) -> Asked:
 
 def _written(room: Path, stock: Stock, **asked: Any) -> Asked:
     write_rows(room / "rows.csv", rows())
-    return trained(stock, **(asked | {"extra": (*asked.get("extra", ()))}))
+    return trained(stock, **asked)
 
 
 # A bundle -------------------------------------------------------------------------------------------------------------

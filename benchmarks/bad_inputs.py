@@ -77,12 +77,13 @@ def ask(case: Case, stock: Stock, room: Path) -> Answer:
     seconds = time.perf_counter() - started
     after = tree(room, temporary)
     out, err = (
-        stream.decode("utf-8", "replace").replace(f"{room}/", "").rstrip() for stream in (done.stdout, done.stderr)
+        stream.decode("utf-8", "replace").replace(f"{room}/", "").replace(f"{stock.network.parent}/", "").rstrip()
+        for stream in (done.stdout, done.stderr)
     )
     if asked.unmake is not None:
         asked.unmake()
     return Answer(
-        subject=case.subject, name=case.name, command=_shown_command(asked), code=done.returncode,
+        subject=case.subject, name=case.name, command=_shown_command(asked).replace(f"{stock.network.parent}/", ""), code=done.returncode,
         said="\n".join(text for text in (err, out) if text), seconds=round(seconds, 1),
         faults=tuple(_faults(asked, done.returncode, out, err, before, after)),
     )  # fmt: skip
