@@ -206,7 +206,7 @@ def test_no_data_folder_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_missing_damaged_or_foreign_table_is_named(tmp_path: Path) -> None:
     message = (
         f"Data set 'cn-finfe' must be at cn_fincuge/finfe_sentiment.parquet below {str(tmp_path)!r}; no such file is "
-        "there. Run `tapereader data import cn-finfe PATH` on the authors' release, or correct TAPEREADER_DATA."
+        "there. Correct TAPEREADER_DATA, or try `tapereader data import cn-finfe PATH` on the authors' release."
     )
     with pytest.raises(MissingDataError, match="^" + re.escape(message) + "$"):
         load_dataset("cn-finfe", root=tmp_path)

@@ -135,7 +135,7 @@ def read_stored(name: str, root: Path, folder: str, file: str, columns: tuple[st
     if not path.is_file():
         raise MissingDataError(
             f"Data set {name!r} must be at {folder}/{file} below {str(root)!r}; no such file is there. "
-            f"Run `tapereader data import {name} PATH` on the authors' release, or correct TAPEREADER_DATA."
+            f"Correct TAPEREADER_DATA, or try `tapereader data import {name} PATH` on the authors' release."
         )
     try:
         table = pd.read_parquet(path)
