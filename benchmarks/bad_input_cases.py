@@ -151,9 +151,11 @@ def write_rows(path: Path, table: Sequence[Sequence[str]], *, encoding: str = "u
     return path
 
 
-def checked(*, code: int = 2, says: tuple[str, ...] = (), extra: tuple[str, ...] = (), name: str = "rows.csv") -> Asked:
-    """Ask to check a file."""
-    return Asked(words=["data", "check", name, *extra], code=code, says=says)
+def checked(
+    *, code: int = 2, says: tuple[str, ...] = (), extra: Sequence[str] = (), name: str = "rows.csv", **other: Any
+) -> Asked:
+    """Ask to check a file, which reads it as training does."""
+    return Asked(words=["data", "check", name, *extra], code=code, says=says, **other)
 
 
 def trained(
@@ -179,19 +181,19 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("The file", "a folder instead of a file")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "texts").mkdir()
-    return trained(stock, name="texts", says=("one file; got the folder 'texts'. Name a file inside it.",))
+    return checked(name="texts", says=("one file; got the folder 'texts'. Name a file inside it.",))
 
 
 @case("The file", "an empty file")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.csv").touch()
-    return trained(stock, says=("must have rows; got 'rows.csv' with 0 bytes",))
+    return checked(says=("must have rows; got 'rows.csv' with 0 bytes",))
 
 
 @case("The file", "a header and no rows")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", rows(0))
-    return trained(stock, says=("at least one data row",))
+    return checked(says=("at least one data row",))
 
 
 @case("The file", "UTF-8 with a byte-order mark: works")
@@ -209,7 +211,7 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("The file", "UTF-16 without a byte-order mark: encoding named")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", rows(), encoding="utf-16-le")
-    return trained(stock, says=("UTF-16 without a byte-order mark", "utf-16-le"))
+    return checked(says=("UTF-16 without a byte-order mark", "utf-16-le"))
 
 
 @case("The file", "Chinese in GBK: encoding named")
@@ -219,7 +221,7 @@ def _(room: Path, stock: Stock) -> Asked:
         [["text", "label"], ["公司营业利润同比下降", "down"], ["净利润大幅增长", "up"]],
         encoding="gbk",
     )
-    return trained(stock, says=("line 2 of 'rows.csv'", "gb18030"))
+    return checked(says=("line 2 of 'rows.csv'", "gb18030"))
 
 
 @case("The file", "Chinese in GBK with --encoding gb18030: works")
@@ -234,7 +236,7 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("The file", "German in Latin-1: encoding named")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", [["text", "label"], ["Gewinn rückläufig in Zürich", "down"]], encoding="latin-1")
-    return trained(stock, says=("line 2 of 'rows.csv'", "cp1252"))
+    return checked(says=("line 2 of 'rows.csv'", "cp1252"))
 
 
 @case("The file", "the wrong encoding asked for")
@@ -254,26 +256,26 @@ def _(room: Path, stock: Stock) -> Asked:
     _parquet(room / "rows.parquet")
     whole = (room / "rows.parquet").read_bytes()
     (room / "rows.parquet").write_bytes(whole[: len(whole) // 2])
-    return trained(stock, name="rows.parquet", says=("A Parquet file must be whole; got 'rows.parquet'",))
+    return checked(name="rows.parquet", says=("A Parquet file must be whole; got 'rows.parquet'",))
 
 
 @case("The file", "Parquet with the name of a CSV file")
 def _(room: Path, stock: Stock) -> Asked:
     _parquet(room / "rows.csv")
-    return trained(stock, says=("'rows.csv'",))
+    return checked(says=("'rows.csv'",))
 
 
 @case("The file", "NUL bytes in a CSV file")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.csv").write_bytes(b"text,label\nprofit rose,up\nprofit\0fell,down\n")
-    return trained(stock, says=("no NUL bytes; got one in line 3",))
+    return checked(says=("no NUL bytes; got one in line 3",))
 
 
 @case("The file", "a broken line of JSON")
 def _(room: Path, stock: Stock) -> Asked:
     lines = ['{"text": "profit rose", "label": "up"}', '{"text": "sales fell", "label": "do']
     (room / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return trained(stock, name="rows.jsonl", says=("one JSON object; got line 2 of 'rows.jsonl'",))
+    return checked(name="rows.jsonl", says=("one JSON object; got line 2 of 'rows.jsonl'",))
 
 
 @case("The file", "a JSON line that is no object")
@@ -285,25 +287,25 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("The file", "a CSV row with too many cells")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.csv").write_text("text,label\nprofit rose, sales too,up\n", encoding="utf-8")
-    return trained(stock, says=("must have 2 cells like the header; got 3 in row 1 (line 2)",))
+    return checked(says=("must have 2 cells like the header; got 3 in row 1 (line 2)",))
 
 
 @case("The file", "a quote that is never closed")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.csv").write_text('text,label\n"profit rose,up\nsales fell,down\n', encoding="utf-8")
-    return trained(stock, says=("closed quotes",))
+    return checked(says=("closed quotes",))
 
 
 @case("The file", "one column name twice")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.csv").write_text("text,label,label\nprofit rose,up,up\n", encoding="utf-8")
-    return trained(stock, says=("Column names must differ; got 'label' twice",))
+    return checked(says=("Column names must differ; got 'label' twice",))
 
 
 @case("The file", "a spreadsheet")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "rows.xlsx").write_bytes(b"PK\x03\x04 a workbook")
-    return trained(stock, name="rows.xlsx", says=("Save the sheet as CSV UTF-8",))
+    return checked(name="rows.xlsx", says=("Save the sheet as CSV UTF-8",))
 
 
 def _parquet(path: Path) -> None:
@@ -319,31 +321,31 @@ def _parquet(path: Path) -> None:
 @case("Columns", "a column that is not there")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", rows())
-    return trained(stock, extra=("--text", "body"), says=("must be one of headline, label; got 'body' for 'rows.csv'",))
+    return checked(extra=("--text", "body"), says=("must be one of headline, label; got 'body' for 'rows.csv'",))
 
 
 @case("Columns", "a misspelt column: nearest named")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", rows())
-    return trained(stock, extra=("--text", "hedline"), says=("Did you mean 'headline'?",))
+    return checked(extra=("--text", "hedline"), says=("Did you mean 'headline'?",))
 
 
 @case("Columns", "no column with a telling name")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", [["a", "b"], *rows()[1:]])
-    return trained(stock, says=("must be named, since none has a telling name; the columns are a, b", "--text"))
+    return checked(says=("must be named, since none has a telling name; the columns are a, b", "--text"))
 
 
 @case("Columns", "two columns could be meant")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", [["headline", "body", "label"], *([t, t, y] for t, y in rows()[1:])])
-    return trained(stock, says=("both 'headline' and 'body' could be meant", "--text"))
+    return checked(says=("both 'headline' and 'body' could be meant", "--text"))
 
 
 @case("Columns", "the same column for text and label")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", rows())
-    return trained(stock, extra=("--text", "headline", "--label", "headline"), says=("'headline'",))
+    return checked(extra=("--text", "headline", "--label", "headline"), says=("'headline'",))
 
 
 @case("Rows", "labels missing (empty, NaN)")
@@ -359,13 +361,13 @@ def _(room: Path, stock: Stock) -> Asked:
     table = rows()
     table[7][1] = "sideways"
     write_rows(room / "rows.csv", table)
-    return trained(stock, extra=("--labels", "down,up"), says=("unknown-label", "'sideways'", "(row 7)"))
+    return checked(extra=("--labels", "down,up"), says=("unknown-label", "'sideways'", "(row 7)"))
 
 
 @case("Rows", "one class only")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", [["text", "label"], *([text, "up"] for text, _ in rows()[1:])])
-    return trained(stock, says=("up",))
+    return checked(says=("up",))
 
 
 @case("Rows", "two rows")
@@ -379,7 +381,7 @@ def _(room: Path, stock: Stock) -> Asked:
     table = rows()
     table[3][0], table[4][0], table[6][0] = "", "   ", "\t"
     write_rows(room / "rows.csv", table)
-    return trained(stock, says=("empty-text", "(rows 3, 4, 6)"))
+    return checked(says=("empty-text", "(rows 3, 4, 6)"))
 
 
 @case("Rows", "numbers among the texts")
@@ -388,13 +390,13 @@ def _(room: Path, stock: Stock) -> Asked:
         json.dumps({"text": 12 if n == 3 else text, "label": tone}) for n, (text, tone) in enumerate(rows()[1:], 1)
     ]
     (room / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return trained(stock, name="rows.jsonl", says=("must be a string; got 12 (int) in row 3",))
+    return checked(name="rows.jsonl", says=("must be a string; got 12 (int) in row 3",))
 
 
 @case("Rows", "an id in the place of the label")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", [["text", "label"], *([text, f"id-{n}"] for n, (text, _) in enumerate(rows()[1:]))])
-    return trained(stock, says=("rare-class",))
+    return checked(says=("rare-class",))
 
 
 @case("Rows", "a megabyte of text in one row: works, told")
@@ -439,13 +441,13 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("Rows", "times without a zone")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", _timed(lambda n: f"2024-03-{1 + n % 28:02d} 09:30:00"))
-    return trained(stock, extra=("--time", "at"), says=("must have a time zone; got '2024-03-01 09:30:00'",))
+    return checked(extra=("--time", "at"), says=("must have a time zone; got '2024-03-01 09:30:00'",))
 
 
 @case("Rows", "times that are none")
 def _(room: Path, stock: Stock) -> Asked:
     write_rows(room / "rows.csv", _timed(lambda n: "yesterday" if n == 4 else "2024-03-01"))
-    return trained(stock, extra=("--time", "at"), says=("got 'yesterday' in row 5",))
+    return checked(extra=("--time", "at"), says=("got 'yesterday' in row 5",))
 
 
 def _timed(at: Callable[[int], str]) -> list[list[str]]:
@@ -457,22 +459,22 @@ def _timed(at: Callable[[int], str]) -> list[list[str]]:
 
 @case("The data set's name", "misspelt: nearest named")
 def _(room: Path, stock: Stock) -> Asked:
-    return trained(stock, name="fomc-stanse", says=("got 'fomc-stanse', neither. Did you mean 'fomc-stance'?",))
+    return checked(name="fomc-stanse", says=("got 'fomc-stanse', neither. Did you mean 'fomc-stance'?",))
 
 
 @case("The data set's name", "a named one with options for files")
 def _(room: Path, stock: Stock) -> Asked:
-    return trained(stock, name="synthetic-sentiment", extra=("--text", "x"), says=("Only a file of your own takes",))
+    return checked(name="synthetic-sentiment", extra=("--text", "x"), says=("Only a file of your own takes",))
 
 
 @case("The data set's name", "TAPEREADER_DATA not set")
 def _(room: Path, stock: Stock) -> Asked:
-    return trained(stock, name="fomc-stance", says=("TAPEREADER_DATA",))
+    return checked(name="fomc-stance", says=("TAPEREADER_DATA",))
 
 
 @case("The data set's name", "TAPEREADER_DATA names no folder")
 def _(room: Path, stock: Stock) -> Asked:
-    return trained(stock, name="fomc-stance", environment={"TAPEREADER_DATA": "nowhere"}, says=("nowhere",))
+    return checked(name="fomc-stance", says=("nowhere",), environment={"TAPEREADER_DATA": "nowhere"})
 
 
 @case("Options", "a field that is not there: nearest named")
@@ -679,14 +681,13 @@ def _(room: Path, stock: Stock) -> Asked:
 @case("The place", "a small disk that is full")
 def _(room: Path, stock: Stock) -> Asked:
     (room / "disk").mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(room / "disk")], capture_output=True, check=False
-    )  # fmt: skip
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(room / "disk")]
+    mounted = subprocess.run(mount, capture_output=True, check=False)  # noqa: S603  (fixed words)
     if mounted.returncode != 0:  # not ours to mount here: files that may not grow stand in for it
         return _written(room, stock, out="disk/model", most_bytes=40_000, says=("disk", "full"))
     return _written(
         room, stock, out="disk/model", says=("disk", "full"),
-        unmake=lambda: subprocess.run(["umount", str(room / "disk")], check=True),
+        unmake=lambda: subprocess.run(["/bin/umount", str(room / "disk")], check=True),  # noqa: S603  (fixed words)
     )  # fmt: skip
 
 

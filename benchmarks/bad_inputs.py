@@ -76,14 +76,15 @@ def ask(case: Case, stock: Stock, room: Path) -> Answer:
     )  # fmt: skip
     seconds = time.perf_counter() - started
     after = tree(room, temporary)
+    home = stock.network.parent
     out, err = (
-        stream.decode("utf-8", "replace").replace(f"{room}/", "").replace(f"{stock.network.parent}/", "").rstrip()
+        stream.decode("utf-8", "replace").replace(f"{room}/", "").replace(f"{home}/", "").rstrip()
         for stream in (done.stdout, done.stderr)
     )
     if asked.unmake is not None:
         asked.unmake()
     return Answer(
-        subject=case.subject, name=case.name, command=_shown_command(asked).replace(f"{stock.network.parent}/", ""), code=done.returncode,
+        subject=case.subject, name=case.name, command=_shown_command(asked).replace(f"{home}/", ""), code=done.returncode,
         said="\n".join(text for text in (err, out) if text), seconds=round(seconds, 1),
         faults=tuple(_faults(asked, done.returncode, out, err, before, after)),
     )  # fmt: skip

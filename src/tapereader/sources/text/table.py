@@ -163,7 +163,9 @@ def _json_array(content: str, path: Path) -> Iterator[dict[str, Any]]:
     try:
         values = json.loads(content)
     except json.JSONDecodeError as error:
-        raise DataError(f"A JSON file must be valid; got line {error.lineno} of {str(path)!r}: {error.msg}.") from error
+        raise DataError(
+            f"A JSON file must be valid; got line {error.lineno} of {str(path)!r}: {error.msg.removesuffix(' at')}."
+        ) from error
     except RecursionError:
         raise DataError(
             f"A JSON file must be an array of flat objects; got endless nesting in {path.name!r}."
@@ -179,7 +181,8 @@ def _json_lines(path: Path, numbered: Iterator[tuple[int, str]]) -> Iterator[dic
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"Every line must be one JSON object; got {place}: {error.msg} at column {error.colno}."
+                f"Every line must be one JSON object; got {place}: {error.msg.removesuffix(' at')} at column "
+                f"{error.colno}."
             ) from error
         except RecursionError:
             raise DataError(f"Every line must be one flat JSON object; got endless nesting in {place}.") from None
