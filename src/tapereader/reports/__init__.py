@@ -14,6 +14,7 @@ from tapereader.reports.charts import (
     to_svg,
 )
 from tapereader.reports.pages import headline, model_page
+from tapereader.reports.pdf import page_pdf
 
 __all__ = [
     "confusion_chart",
@@ -23,6 +24,7 @@ __all__ = [
     "metric_chart",
     "model_charts",
     "model_page",
+    "page_pdf",
     "reliability_chart",
     "to_png",
     "to_svg",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tapereader.reports.charts import PALETTES, Palette
 
 _RULES = """
@@ -67,7 +69,19 @@ pre{background:var(--tint);padding:.9rem 1.1rem;border-radius:.4rem;overflow-x:a
 footer{margin-top:3.5rem;color:var(--muted);font-size:.85rem}
 @media(max-width:40rem){main{padding:2rem 1.1rem 3rem}section{margin-top:2.2rem}.facts{grid-template-columns:1fr;gap:0}
 .facts dd{margin-bottom:.6rem}.strip{grid-template-columns:1fr 1fr}th,td{padding-right:.7rem}}
-@media print{main{padding:0;max-width:none}section{break-inside:avoid-page}.wide{overflow:visible}}
+@page{size:A4;margin:16mm 15mm 18mm;@bottom-right{content:counter(page) " / " counter(pages);color:#69727d;
+font:8pt system-ui,"Noto Sans",sans-serif}}
+@media print{html{font-size:9.5pt}main{padding:0;max-width:none}h1{font-size:2.1rem}.lead{font-size:1.2rem}
+section{margin-top:1.6rem;padding-top:1rem}h2,h3,figcaption,thead{break-after:avoid}
+section>p{break-after:avoid}tr:nth-last-child(-n+2){break-before:avoid}tr.part{break-after:avoid}
+tr.ours td{font-weight:700}.rows>li{padding:.6rem 0}
+figure,tr,.rows>li,.banner,.strip,.bars,pre{break-inside:avoid}p{orphans:3;widows:3}.wide{overflow:visible}
+table{font-size:.85rem}th{font-size:.74rem}th,td{padding:.32rem .5rem .32rem 0}td small{font-size:.68rem}
+td:first-child,th:first-child{position:static}
+.strip{grid-template-columns:repeat(5,1fr);gap:1rem}.strip dd{font-size:1rem}
+.charts{grid-template-columns:repeat(2,1fr);gap:1.2rem 1.6rem}
+.facts{grid-template-columns:9rem 1fr}pre{white-space:pre-wrap;overflow:visible}
+footer{margin-top:1.2rem;break-before:avoid-page}}
 """
 
 
@@ -77,7 +91,7 @@ def style_sheet() -> str:
     return (
         f":root{{color-scheme:light dark;{light}}}"
         f"@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
-        f"{_RULES}@media print{{:root{{{light}}}}}"
+        f"{_RULES}@media print{{:root{{{light}--paper:#ffffff;}}}}"
     )
 
 
@@ -91,6 +105,21 @@ def follow_page(svg: str) -> str:
     for name, colour in vars(PALETTES["light"]).items():
         svg = svg.replace(colour, f"var(--{name})")
     return svg
+
+
+def fix_colours(html: str) -> str:
+    """Return a page whose charts name their light colours themselves, for a reader that knows no variables in SVG.
+
+    Parameters
+    ----------
+    html : a page with charts from :func:`follow_page`
+    """
+    colours = vars(PALETTES["light"]) | {"paper": "#ffffff"}
+
+    def fixed(chart: re.Match[str]) -> str:
+        return re.sub(r"var\(--(\w+)\)", lambda name: colours.get(name[1], name[0]), chart[0])
+
+    return re.sub(r"<svg\b.*?</svg>", fixed, html, flags=re.DOTALL)
 
 
 def _variables(palette: Palette, tint: str) -> str:
