@@ -19,6 +19,21 @@ Dataset = Annotated[
 Root = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of named data sets; else TAPEREADER_DATA says.")
 ]
+#: Shared by the verbs that learn.
+Profile = Annotated[
+    Literal["fast", "quality"], typer.Option("--profile", help="The recipe: minutes, or the better score.")
+]
+Method = Annotated[
+    Literal["full", "head", "top-k", "gradual", "lora", "adalora", "prefix", "prompt", "ia3", "bottleneck"] | None,
+    typer.Option("--method", help="What learns; else everything but the word embeddings."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="YAML with any field; options given here win.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one field; may be repeated.")
+]
+Download = Annotated[bool, typer.Option("--download", help="Let weights be fetched if they are not here.")]
 #: What is missing where the extra ``train`` is.
 _LEARNING_LIBRARIES = frozenset({"accelerate", "onnx", "optuna", "peft", "safetensors", "torch", "transformers"})
 #: What was said about a file of one's own: field of ``recipes.data.FileOptions`` to value. Verbs take it as one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,9 @@ from tapereader.cli.scores import show_scores
 if TYPE_CHECKING:
     from tapereader.recipes.preparing import TrainResult
 
+#: Shared with ``demo``.
+WithPdf = Annotated[bool, typer.Option("--pdf", help="Write the report as PDF too, beside the page.")]
+
 
 @asked.with_file_options
 def train(
@@ -24,26 +28,25 @@ def train(
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The bundle's folder, which must not exist.")],
     file: asked.FileFacts,
-    profile: Annotated[
-        Literal["fast", "quality"], typer.Option("--profile", help="The recipe: minutes, or the better score.")
-    ] = "fast",
+    profile: asked.Profile = "fast",
     backbone: Annotated[
         str | None,
         typer.Option("--backbone", metavar="NAME_OR_PATH", help="Network to start from; else the profile's."),
     ] = None,
-    method: Annotated[
-        Literal["full", "head", "top-k", "gradual", "lora", "adalora", "prefix", "prompt", "ia3", "bottleneck"] | None,
-        typer.Option("--method", help="What learns; else everything but the word embeddings."),
+    method: asked.Method = None,
+    answer: Annotated[
+        Literal["labels", "words"] | None,
+        typer.Option("--answer", help="`words` teaches a decoder or T5 to say the label; else a head gives it."),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", metavar="TEXT", help="For words: asked of each text; else the task's.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the head, the batches and dropout.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="YAML with any field; options given here win.")
-    ] = None,
-    override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one field; may be repeated.")
-    ] = None,
+    config: asked.ConfigFile = None,
+    override: asked.Overrides = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put the bundle in the place of an older one.")] = False,
-    download: Annotated[bool, typer.Option("--download", help="Let weights be fetched if they are not here.")] = False,
+    pdf: WithPdf = False,
+    download: asked.Download = False,
     root: asked.Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,15 +63,37 @@ def train(
     asked_for = build_config(
         config,
         profile=profile,
-        values={"dataset": dataset, "columns": file, "finetune": learning},
+        values={"dataset": dataset, "columns": file, "finetune": learning, "answer": answer, "question": question},
         overrides=tuple(override or ()),
     )
+    refuse_missing_pdf(pdf)
     with console.stages(quiet=as_json) as report:
         made = run(asked_for, out, replace=replace, report=report, allow_download=download, data_root=root)
-    show_result(made, out, as_json=as_json)
+    printed = print_page(made) if pdf else None
+    show_result(made, out, printed=printed, as_json=as_json)
+    if not as_json:
+        show_how_to_open(made.report)
 
 
-def show_result(made: TrainResult, out: Path, *, as_json: bool) -> None:
+def refuse_missing_pdf(asked_for: bool) -> None:
+    """Stop before minutes of work whose last step cannot be done."""
+    if asked_for:
+        from tapereader.reports.pdf import page_pdf
+
+        page_pdf("<p>")
+
+
+def print_page(made: TrainResult) -> Path:
+    """Write the report as PDF beside its page and return where it is."""
+    from tapereader.recipes.writing import write_bytes
+    from tapereader.reports.pdf import page_pdf
+
+    path = made.report.with_suffix(".pdf")
+    write_bytes(path, page_pdf(made.report.read_text(encoding="utf-8")))
+    return path
+
+
+def show_result(made: TrainResult, out: Path, *, printed: Path | None, as_json: bool) -> None:
     """Write what a training made: its warnings on stderr, its scores and where it is on stdout."""
     facts = made.facts
     if as_json:
@@ -77,6 +102,7 @@ def show_result(made: TrainResult, out: Path, *, as_json: bool) -> None:
                 "bundle": out,
                 "bundle_id": made.bundle.id,
                 "report": made.report,
+                "pdf": printed,
                 "warnings": made.warnings,
                 "facts": facts,
             }
@@ -85,7 +111,14 @@ def show_result(made: TrainResult, out: Path, *, as_json: bool) -> None:
     for line in made.warnings:
         console.note(line)
     if facts["dataset"]["synthetic"]:
-        console.say("Synthetic data: these scores say nothing about the world.")
+        console.say("Synthetic data, written by a program: these scores say nothing about the world.")
     console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
     show_scores(facts)
-    console.say(f"Wrote bundle {made.bundle.id} to {out} and its report to {made.report}.")
+    console.say()
+    console.facts({"bundle": f"{out}  (id {made.bundle.id})", "report": made.report, "as PDF": printed})
+
+
+def show_how_to_open(page: Path) -> None:
+    """Say how a page is looked at, on any desktop."""
+    address = page.resolve().as_uri()
+    console.say(f"Open {address} in a browser, or run: python3 -m webbrowser {shlex.quote(address)}")

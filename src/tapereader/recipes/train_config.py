@@ -71,11 +71,38 @@ def build_config(
     values : options as nested plain values; None entries are left out
     overrides : ``a.b=value``
     """
-    asked = read_mapping(path, overrides=(), base={})
-    asked = _merge(asked, values)
-    language = _language_of(asked)
-    recipe = FinetuneConfig.for_profile(profile, language=language).model_dump(mode="json")
-    return TrainConfig.from_mapping(read_mapping(None, overrides=overrides, base=_merge({"finetune": recipe}, asked)))
+    asked = over_profile(merge(read_mapping(path), values), profile=profile)
+    return TrainConfig.from_mapping(read_mapping(None, overrides=overrides, base=asked))
+
+
+def over_profile(asked: dict[str, Any], *, profile: Literal["fast", "quality"]) -> dict[str, Any]:
+    """Return what was asked of a training, unchecked, with a profile's recipe below it.
+
+    Parameters
+    ----------
+    asked : fields of ``TrainConfig`` as nested plain values
+    profile : recipe to start from; the language decides which backbone it takes
+    """
+    recipe = FinetuneConfig.for_profile(profile, language=_language_of(asked)).model_dump(mode="json")
+    return merge({"finetune": recipe}, asked)
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, level by level; None leaves what was there.
+
+    Examples
+    --------
+    >>> merge({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": 4}})
+    {'a': 1, 'b': {'c': 4, 'd': 3}}
+    """
+    out = dict(base)
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            inner = out.get(name)
+            out[name] = merge(inner if isinstance(inner, dict) else {}, value)
+        elif value is not None:
+            out[name] = value
+    return out
 
 
 def portable(config: TrainConfig) -> TrainConfig:
@@ -95,15 +122,3 @@ def _language_of(asked: dict[str, Any]) -> str:
     if name in dataset_names():
         return describe(name).language
     return str((asked.get("columns") or {}).get("language") or "en")
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes`` laid over it, folder by folder; None leaves what was there."""
-    out = dict(base)
-    for name, value in changes.items():
-        if isinstance(value, dict):
-            inner = out.get(name)
-            out[name] = _merge(inner if isinstance(inner, dict) else {}, value)
-        elif value is not None:
-            out[name] = value
-    return out

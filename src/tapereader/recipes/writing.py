@@ -1,4 +1,4 @@
-"""Writing one text file so that it appears whole, or not at all."""
+"""Writing one file so that it appears whole, or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,21 @@ def write_text(path: Path, text: str) -> None:
     DataError
         If the file cannot be written; nothing is left behind.
     """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write beside the name and rename into place.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written; nothing is left behind.
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.write_bytes(content)
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)
