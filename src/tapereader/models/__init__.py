@@ -18,8 +18,10 @@ _HOMES = {
     "WeightsSource": "tapereader.models.weights",
     "backbone_names": "tapereader.models.backbones",
     "find_backbone": "tapereader.models.backbones",
+    "find_task": "tapereader.models.tasks",
     "get_weights": "tapereader.models.weights",
     "resolve_backbone": "tapereader.models.backbones",
+    "task_names": "tapereader.models.tasks",
 }
 
 __all__ = [
@@ -32,8 +34,10 @@ __all__ = [
     "WeightsSource",
     "backbone_names",
     "find_backbone",
+    "find_task",
     "get_weights",
     "resolve_backbone",
+    "task_names",
 ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tapereader.bundle import UNPARSED, Calibration, ContractFacts, LabelContract, write_bundle
 from tapereader.core.errors import ConfigError
+from tapereader.models.tasks import find_task
 from tapereader.recipes.bundling import fill_documents
 from tapereader.recipes.judging import words_facts
 from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
@@ -46,7 +47,7 @@ def train_words(
             f"Answers in words are learnt for one label a text, without a second text; {config.dataset!r} is "
             f"{labelled.card.contract.kind}{' with pairs' if labelled.pairs is not None else ''}."
         )
-    question = config.question or f"What is the {labelled.card.task.replace('-', ' ')} of this text?"
+    question = config.question or find_task(labelled.card.task).question
     say("Fine-tuning", 0, 0)
     model = finetune_generating(
         labelled.take(split.train), config.finetune, question=question, allow_download=allow_download,

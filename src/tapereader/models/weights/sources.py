@@ -99,7 +99,6 @@ MPNET_WEIGHTS = WeightsSource(
     download_bytes=404_534_822,
     disk_bytes=438_700_000,
     hub="sentence-transformers/all-mpnet-base-v2",
-    extra="quality",
 )
 
 E5_SMALL_WEIGHTS = WeightsSource(
