@@ -37,6 +37,9 @@ class TextNetwork(nn.Module):
     loss : what :meth:`forward` computes where labels are given
     """
 
+    #: Read by transformers' Trainer when a checkpoint lacks the second name of a tied weight.
+    _keys_to_ignore_on_save: tuple[str, ...] | None = None
+
     def __init__(
         self, backbone: nn.Module, *, width: int, outputs: int, pooling: Pooling, dropout: float, loss: Loss | None
     ) -> None:

@@ -196,7 +196,8 @@ def finetune(
     rate = peak_rate(config.optimizer, config.adapter, hidden_width(network.backbone))
     optimizer = build_optimizer(parameter_groups(network, config.optimizer, rate), config.optimizer)
     with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
-        keep = work_dir is not None and config.checkpoints > 0
+        # AdaLoRA's running importance of ranks is in no checkpoint: a killed run starts again, and ends the same.
+        keep = work_dir is not None and config.checkpoints > 0 and config.adapter.method != "adalora"
         arguments = _arguments(
             config, str(work_dir or temporary), micro=micro, accumulation=accumulation, steps=steps, keep=keep,
             autocast=precision == "autocast", judge=watch is not None,
@@ -249,8 +250,8 @@ def build_network(resolved: ResolvedBackbone, config: FinetuneConfig, *, outputs
     if limit is not None and config.max_length + before > limit:
         also = f" and {before} learnt tokens" if before else ""
         raise ConfigError(
-            f"`max_length` must be at most the {limit} positions of {config.backbone!r}; got {config.max_length}{also}. "
-            "Longer documents are chunked, not cut."
+            f"`max_length` must be at most the {limit} positions of {config.backbone!r}; got {config.max_length}{also}."
+            " Longer documents are chunked, not cut."
         )
     return TextNetwork(
         backbone, width=hidden_width(backbone), outputs=outputs,
