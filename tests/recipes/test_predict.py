@@ -170,7 +170,7 @@ def test_asking_wrongly_is_refused_before_anything_is_read(tiny_bundle: Path, tm
         f"`output` must be another file than `input`; got {str(source)!r} for both."
     )
     assert refusal(ConfigError, lambda: predict(tiny_bundle, texts=["a"], output="answers.xlsx")) == (
-        "An output file must end in .csv, .jsonl or .parquet, and `format` must agree; got 'answers.xlsx' and None."
+        "An output file must end in .csv, .jsonl or .parquet; got 'answers.xlsx'."
     )
     assert refusal(ConfigError, lambda: predict(tiny_bundle, texts=["a"], output=io.StringIO())) == (
         "A stream takes the format csv or jsonl; got None."

@@ -136,7 +136,6 @@ def _format_of(output: Path | IO[str], format: TableFormat | None) -> TableForma
     for known in FORMATS:
         if known == suffix and format in (None, known):
             return known
-    raise ConfigError(
-        f"An output file must end in .csv, .jsonl or .parquet, and `format` must agree; got {str(output)!r} and "
-        f"{format!r}."
-    )
+    if format is None:
+        raise ConfigError(f"An output file must end in .csv, .jsonl or .parquet; got {str(output)!r}.")
+    raise ConfigError(f"`format` must agree with the end of the output's name; got {format!r} and {str(output)!r}.")
