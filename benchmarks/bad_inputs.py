@@ -84,7 +84,8 @@ def ask(case: Case, stock: Stock, room: Path) -> Answer:
     if asked.unmake is not None:
         asked.unmake()
     return Answer(
-        subject=case.subject, name=case.name, command=_shown_command(asked).replace(f"{home}/", ""), code=done.returncode,
+        subject=case.subject, name=case.name, code=done.returncode,
+        command=_shown_command(asked).replace(f"{home}/", ""),
         said="\n".join(text for text in (err, out) if text), seconds=round(seconds, 1),
         faults=tuple(_faults(asked, done.returncode, out, err, before, after)),
     )  # fmt: skip
