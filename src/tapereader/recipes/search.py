@@ -20,7 +20,8 @@ from tapereader.dataset.choice import choose_split, find_near_duplicates
 from tapereader.dataset.parts import Split
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.recipes.data import FileOptions, open_labelled
-from tapereader.recipes.train import Report, TrainConfig
+from tapereader.recipes.preparing import Report
+from tapereader.recipes.train_config import TrainConfig
 from tapereader.sources import LabelledText
 from tapereader.training.search import SearchConfig, SearchResult, search_recipe
 

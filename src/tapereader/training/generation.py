@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, TrainerCallback
+from transformers.pytorch_utils import Conv1D
 
 from tapereader.bundle.contract import UNPARSED, LabelContract
 from tapereader.core.errors import ConfigError
@@ -234,7 +235,11 @@ def _choose_what_learns(model: Any, config: FinetuneConfig) -> Any:
     if method == "lora":
         import peft
 
-        settings = peft.LoraConfig(r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear")
+        settings = peft.LoraConfig(
+            r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear",
+            # GPT-2 keeps its linear maps in a class of its own, with the weight the other way round.
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by an old name; neither is ours
             return peft.get_peft_model(model, settings)

@@ -16,7 +16,7 @@ from tests.tiny_models import BAD, GOOD, labelled_rows, recipe, write_model
 from tapereader.core.errors import ConfigError
 from tapereader.recipes.search import SearchRunConfig
 from tapereader.recipes.search import search as run_search
-from tapereader.recipes.train import TrainConfig, build_config
+from tapereader.recipes.train_config import TrainConfig, build_config
 from tapereader.sources import LabelledText
 from tapereader.training.search import SearchConfig, SearchResult, search_recipe
 from tapereader.training.searchspace import SearchSpace
