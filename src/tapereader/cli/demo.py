@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tapereader.recipes.preparing import TrainResult
 
 _EXAMPLE = "Operating profit rose to EUR 13.1m from EUR 8.7m"
+_EXAMPLES = 3
 
 
 def demo(
@@ -30,16 +31,24 @@ def demo(
     """Fine-tune the default network on the embedded synthetic headlines; no network, nothing to prepare."""
     with asked.learning("The demo"):
         from tapereader.recipes.demo import demo as run
+        from tapereader.recipes.demo import demo_config
 
     refuse_missing_pdf(pdf)
     with console.stages(quiet=as_json) as report:
-        made = run(out, seed=seed, report=report)
+        made = run(out, config=demo_config(seed=seed), report=report)
     printed = print_page(made) if pdf else None
-    show_result(made, made.bundle.path, printed=printed, as_json=as_json)
-    if not as_json:
-        _show_examples(made)
-        show_how_to_open(made.report)
-        _show_next(out / "bundle")
+    if as_json:
+        show_result(made, made.bundle.path, printed=printed, as_json=True)
+    else:
+        show_demo(made, printed=printed)
+
+
+def show_demo(made: TrainResult, *, printed: Path | None) -> None:
+    """Write everything a newcomer wants to see: scores, a few answers, where it all is, and what to try next."""
+    show_result(made, made.bundle.path, printed=printed, as_json=False)
+    show_how_to_open(made.report)
+    _show_examples(made)
+    _show_next(made.bundle.path)
 
 
 def _show_examples(made: TrainResult) -> None:
@@ -47,11 +56,10 @@ def _show_examples(made: TrainResult) -> None:
     names = made.facts["contract"]["names"]
     rows = [
         (one["answer"], f"{one['probabilities'][names.index(one['answer'])]:.0%}", one["text"])
-        for one in made.facts["examples"]
+        for one in made.facts["examples"][:_EXAMPLES]
     ]
     console.say("\nWhat it says to sentences nobody labelled:")
     console.table(("label", "sure", "text"), rows, right=("sure",))
-    console.say()
 
 
 def _show_next(bundle: Path) -> None:
