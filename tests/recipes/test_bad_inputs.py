@@ -257,10 +257,16 @@ def test_a_configuration_file_must_be_a_mapping(ask: Ask) -> None:
     given = ("train", labelled(), "--out", "model", "--config")
     assert ask(*given, "list.yaml") == (2, "", f"Error: {message}\n")
     code, _, err = ask(*given, "nowhere.yaml")
-    message = (
-        "A config file must be readable YAML; got 'nowhere.yaml': [Errno 2] No such file or directory: 'nowhere.yaml'."
-    )
+    message = "A config file must be readable YAML; got 'nowhere.yaml': No such file or directory."
     assert (code, err) == (2, f"Error: {message}\n")
+    write("broken.yaml", "finetune: {epochs: 3", "seed: ]")
+    message = (
+        "A config file must be readable YAML; got 'broken.yaml': expected ',' or '}', but got ':' in line 2, column 5."
+    )
+    assert ask(*given, "broken.yaml") == (2, "", f"Error: {message}\n")
+    write("flat.yaml", "finetune: fast")
+    message = "`finetune` must hold fields of its own, as `field: value` lines; got 'fast'."
+    assert ask(*given, "flat.yaml") == (2, "", f"Error: {message}\n")
 
 
 @pytest.mark.usefixtures("_learning_libraries")

@@ -108,13 +108,21 @@ def read_mapping(
         try:
             found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"A config file must be readable YAML; got {str(path)!r}: {error}.") from error
+            raise ConfigError(f"A config file must be readable YAML; got {str(path)!r}: {_fault(error)}.") from error
         if not isinstance(found, dict):
             raise ConfigError(f"A config file must hold `field: value` lines; got {str(path)!r} with {found!r}.")
         values |= found
     for override in overrides:
         _apply(values, override)
     return values
+
+
+def _fault(error: Exception) -> str:
+    """Say in one line what is wrong with a file or its YAML, and where."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"{getattr(error, 'problem', None) or 'it is broken'} in line {mark.line + 1}, column {mark.column + 1}"
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -124,7 +132,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(raw)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The value of override {override!r} must be YAML: {error}.") from error
+        raise ConfigError(f"The value of override {override!r} must be YAML: {_fault(error)}.") from error
     *parents, last = path.strip().split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tapereader.bundle import TaskKind
 from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
+from tapereader.core.errors import ConfigError
 from tapereader.dataset.choice import SplitConfig
 from tapereader.sources import dataset_names, describe
 from tapereader.training.experiment import JudgingConfig
@@ -90,6 +91,11 @@ def over_profile(asked: dict[str, Any], *, profile: Literal["fast", "quality"]) 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, level by level; None leaves what was there.
 
+    Raises
+    ------
+    ConfigError
+        If a value stands where fields are laid over it.
+
     Examples
     --------
     >>> merge({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": 4}})
@@ -98,8 +104,10 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     out = dict(base)
     for name, value in changes.items():
         if isinstance(value, dict):
-            inner = out.get(name)
-            out[name] = merge(inner if isinstance(inner, dict) else {}, value)
+            inner = {} if out.get(name) is None else out[name]
+            if not isinstance(inner, dict):
+                raise ConfigError(f"`{name}` must hold fields of its own, as `field: value` lines; got {inner!r}.")
+            out[name] = merge(inner, value)
         elif value is not None:
             out[name] = value
     return out
