@@ -765,7 +765,7 @@ def _(room: Path, stock: Stock) -> Asked:
     folder = _bundle(room, stock)
     shutil.copy(stock.other / "onnx" / "model.onnx", folder / "onnx" / "model.onnx")
     _rehash(folder)
-    return _answered("sanity")
+    return _answered("Network, labels and calibration do not belong together")
 
 
 @case("The bundle", "the network cut short, hashes made to fit")

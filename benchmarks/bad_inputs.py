@@ -1,7 +1,7 @@
 """Ask the command line wrongly in every way we could think of, and look at what it says and what it leaves behind.
 
     python -m benchmarks.bad_inputs                     # all cases, about ten minutes on two cores
-    python -m benchmarks.bad_inputs --only encoding     # the cases whose name or subject has that word
+    python -m benchmarks.bad_inputs --only encoding     # those with that word in their name or subject
     python -m benchmarks.bad_inputs --keep DIR          # keep the folders the commands ran in
 
 Each case is one process of the real command in a folder of its own. A refusal must leave with the code that the
@@ -180,7 +180,7 @@ def _cell(text: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cases, write the page, and return 1 if any failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", metavar="WORD", help="cases whose name or subject has this word; writes no page")
+    parser.add_argument("--only", metavar="WORD", help="cases whose name or subject has this word")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="keep the folders here")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     given = parser.parse_args(arguments)
@@ -205,15 +205,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if given.keep is None:
             shutil.rmtree(home, ignore_errors=True)
+    whole = _with_earlier(answers)
+    told = {"cases": len(whole), "wrong": sum(bool(answer.faults) for answer in whole)}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    held = json.dumps(told | {"answers": [asdict(answer) for answer in whole]}, indent=1, ensure_ascii=False)
+    RESULTS.write_text(held + "\n", encoding="utf-8")
+    PAGE.write_text(markdown(whole), encoding="utf-8")
     wrong = sum(bool(answer.faults) for answer in answers)
-    print(f"{len(answers)} cases, {wrong} wrong")
-    if not given.only:
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        told = {"cases": len(answers), "wrong": wrong, "answers": [asdict(answer) for answer in answers]}
-        RESULTS.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        PAGE.write_text(markdown(answers), encoding="utf-8")
-        print(f"wrote {RESULTS.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}")
+    print(f"{len(answers)} cases, {wrong} wrong; wrote {RESULTS.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}")
     return 1 if wrong else 0
+
+
+def _with_earlier(answers: Sequence[Answer]) -> list[Answer]:
+    """Return new answers in the order of the cases, and those of an earlier run for cases that were not asked now."""
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["answers"] if RESULTS.is_file() else []
+    known = [Answer(**(one | {"faults": tuple(one["faults"])})) for one in stored]
+    found = {(answer.subject, answer.name): answer for answer in [*known, *answers]}
+    return [found[key] for case in CASES if (key := (case.subject, case.name)) in found]
 
 
 if __name__ == "__main__":
