@@ -1,0 +1,233 @@
+"""From a file of sixty rows to a bundle that answers as the network did, whatever happens in between."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("onnx", reason="training writes a graph, which needs the extra train")
+pytest.importorskip("peft", reason="learning needs the extra train")
+
+from tests.tiny_models import labelled_rows, recipe, write_model
+
+from tapereader.bundle import Bundle
+from tapereader.core.errors import ConfigError, DataError
+from tapereader.engine import Engine
+from tapereader.recipes.predict import predict
+from tapereader.recipes.train import train
+from tapereader.recipes.train_config import TrainConfig, build_config
+from tapereader.sources import read_labelled
+from tapereader.training.evaluation import Evaluation
+from tapereader.training.trainer import finetune
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+def write_rows(path: Path, *, kind: str = "single-label", n: int = 60) -> Path:
+    rows = labelled_rows(kind, n=n, seed=5)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number, (text, label) in enumerate(zip(rows.texts, rows.frame["label"], strict=True)):
+            writer.writerow([f"{text} {number}", label])
+    return path
+
+
+def asked(bert: Path, dataset: Path | str, **changes: Any) -> TrainConfig:
+    finetune_values = recipe(bert, epochs=4).model_dump(mode="json") | changes.pop("finetune", {})
+    return TrainConfig.from_mapping({
+        "dataset": str(dataset), "split": {"validation": 0.2, "test": 0.2}, "finetune": finetune_values,
+    } | changes)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("train")
+    return train(asked(bert, write_rows(folder / "rows.csv")), folder / "bundle")
+
+
+def test_the_bundle_has_everything_it_should(made: Any) -> None:
+    found = {path.name for path in made.bundle.path.iterdir()}
+    assert {
+        "model", "onnx", "README.md", "evaluation.json", "licences.txt", "manifest.json", "config.yaml",
+        "contract.json", "calibration.json",
+    } <= found  # fmt: skip
+    assert {path.name for path in (made.bundle.path / "model").iterdir()} == {
+        "config.json", "head.safetensors", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    }  # fmt: skip
+    # Nothing of the run is left beside it but the page for people.
+    assert sorted(path.name for path in made.bundle.path.parent.iterdir()) == [
+        "bundle", "bundle-report.html", "rows.csv",
+    ]  # fmt: skip
+    manifest = made.bundle.manifest
+    assert manifest["kind"] == "train"
+    assert manifest["data_ids"] == {"rows": read_labelled(made.bundle.path.parent / "rows.csv").id}
+    assert [parent["name"] for parent in manifest["parents"]] == ["tiny-bert"]
+    assert str(made.bundle.path.parent) not in json.dumps(manifest)
+    assert not manifest["synthetic"]
+    assert not manifest["non_commercial"]
+
+
+def test_engine_and_predict_answer_as_the_network_did(made: Any, bert: Path) -> None:
+    """The network is trained once more from the stored config and split; a bundle is its graph, read without torch."""
+    rows = read_labelled(made.bundle.path.parent / "rows.csv")
+    config = TrainConfig.load(made.bundle.path / "config.yaml")
+    from tapereader.bundle import decode
+    from tapereader.dataset.choice import choose_split, find_near_duplicates
+
+    split = choose_split(rows, config.split, find_near_duplicates(rows, config.split).groups)
+    assert split.id in made.bundle.manifest["split_ids"].values()
+    model = finetune(rows.take(split.train), None, config.finetune.replace(backbone=str(bert)))
+    expected = decode(made.bundle.contract, model.logits(rows.texts), made.bundle.calibration)
+    outputs = Engine(made.bundle, threads=1).outputs(rows.texts)
+    assert np.abs(outputs - expected).max() < 1e-5
+    answered = predict(made.bundle, texts=rows.texts)["predictions"]
+    table = np.asarray([[row[f"p_{name}"] for name in made.bundle.contract.names] for row in answered])
+    assert np.abs(table - expected).max() < 1e-5
+    assert [row["label"] for row in answered] == [made.bundle.contract.names[c] for c in expected.argmax(axis=1)]
+
+
+def test_the_evaluation_is_of_the_test_part_beside_the_baselines(made: Any) -> None:
+    numbers = json.loads((made.bundle.path / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation = Evaluation.from_dict(numbers["evaluation"])
+    assert evaluation.n == 12
+    assert set(numbers["baselines"]) == {"majority", "word-list", "tfidf", "frozen-embedding"}
+    assert set(numbers["comparisons"]) == {*numbers["baselines"], "before"}
+    assert numbers["before"]["n"] == 12
+    # Numbers alone: no text of the rows goes with the bundle.
+    text = read_labelled(made.bundle.path.parent / "rows.csv").texts[0]
+    holders = [path for path in made.bundle.path.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+    assert holders == []
+
+
+def test_the_stored_config_reads_back_to_the_one_that_ran(made: Any, bert: Path) -> None:
+    stored = TrainConfig.load(made.bundle.path / "config.yaml")
+    assert stored.dataset == "rows.csv"
+    assert stored.finetune.backbone == "tiny-bert"
+    ran = asked(bert, made.bundle.path.parent / "rows.csv")
+    assert stored.replace(dataset=ran.dataset, finetune=stored.finetune.replace(backbone=str(bert))) == ran
+    assert build_config(made.bundle.path / "config.yaml", profile="quality", values={}) == stored
+
+
+def test_the_same_training_gives_the_same_bundle_files(made: Any, bert: Path, tmp_path: Path) -> None:
+    source = made.bundle.path.parent / "rows.csv"
+    again = train(asked(bert, source), tmp_path / "again")
+    for name in ("model/model.safetensors", "model/head.safetensors", "calibration.json", "evaluation.json"):
+        assert (again.bundle.path / name).read_bytes() == (made.bundle.path / name).read_bytes(), name
+
+
+def test_a_folder_that_holds_something_is_refused_and_left_alone(made: Any, bert: Path) -> None:
+    out = made.bundle.path
+    before = sorted(path.stat().st_mtime_ns for path in out.rglob("*"))
+    with pytest.raises(ConfigError) as caught:
+        train(asked(bert, out.parent / "rows.csv"), out)
+    assert str(caught.value) == f"`out` must not exist yet; got {str(out)!r}. Give another name, or `--replace`."
+    assert sorted(path.stat().st_mtime_ns for path in out.rglob("*")) == before
+
+
+def test_a_bundle_is_replaced_where_that_is_asked(bert: Path, tmp_path: Path) -> None:
+    source, out = write_rows(tmp_path / "rows.csv"), tmp_path / "bundle"
+    first = train(asked(bert, source, finetune={"epochs": 1}), out)
+    second = train(asked(bert, source, finetune={"epochs": 1, "seed": 1}), out, replace=True)
+    assert Bundle.load(out).id == second.bundle.id != first.bundle.id
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "regression"])
+def test_other_kinds_of_questions_come_through_whole(kind: str, bert: Path, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.csv", kind=kind, n=75)
+    columns = {"task_kind": kind}
+    if kind == "ordinal":
+        columns["labels"] = ["negative", "neutral", "positive"]  # type: ignore[assignment]  # plain values of a file
+    found = train(asked(bert, source, columns=columns, finetune={"epochs": 2}), tmp_path / "bundle")
+    assert found.bundle.contract.kind == kind
+    (row,) = predict(found.bundle, texts=["profit rose"])["predictions"]
+    assert ("value" in row) == (kind == "regression")
+
+
+def test_terms_that_forbid_trade_stand_on_the_card(bert: Path, tmp_path: Path) -> None:
+    """Invented rows in the place of a data set whose licence is non-commercial."""
+    rows = labelled_rows(n=60, seed=5)
+    (tmp_path / "data" / "financial_phrasebank").mkdir(parents=True)
+    texts = [f"{text} {n}" for n, text in enumerate(rows.texts)]
+    pd.DataFrame({"text": texts, "label": rows.frame["label"].astype(str), "agreement": 100}).to_parquet(
+        tmp_path / "data" / "financial_phrasebank" / "sentences.parquet"
+    )
+    config = asked(bert, "financial-phrasebank-all-agree", finetune={"epochs": 1})
+    found = train(config, tmp_path / "bundle", data_root=tmp_path / "data")
+    assert found.bundle.manifest["non_commercial"]
+    assert "NON-COMMERCIAL" in (found.bundle.path / "README.md").read_text(encoding="utf-8")
+    assert "CC BY-NC-SA 3.0; commercial use FORBIDDEN" in (found.bundle.path / "licences.txt").read_text("utf-8")
+
+
+def test_a_licence_that_says_nothing_is_not_called_forbidding(made: Any) -> None:
+    assert "NON-COMMERCIAL" not in (made.bundle.path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_synthetic_text_is_marked_as_such(bert: Path, tmp_path: Path) -> None:
+    config = asked(
+        bert, "synthetic-sentiment", finetune={"epochs": 1}, judging={"baselines": ["majority"], "before": False}
+    )
+    found = train(config, tmp_path / "bundle")
+    assert found.bundle.manifest["synthetic"]
+    assert "synthetic" in (found.bundle.path / "README.md").read_text(encoding="utf-8").lower()
+    assert found.facts["dataset"]["synthetic"]
+
+
+def test_rows_that_cannot_be_learnt_from_leave_nothing(bert: Path, tmp_path: Path) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("text,label\nprofit rose,up\nloss grew,up\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        train(asked(bert, source), tmp_path / "deep" / "bundle")
+    assert "one-class" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+RUN = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tapereader.recipes.train import train
+from tapereader.recipes.train_config import TrainConfig
+
+def report(what, done, of):
+    if what == "Fine-tuning" and done == int(sys.argv[4]):
+        os.kill(os.getpid(), 9)
+
+train(TrainConfig.load(sys.argv[2]), Path(sys.argv[3]), report=report)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(made: Any, bert: Path, tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(asked(bert, made.bundle.path.parent / "rows.csv").to_yaml(), encoding="utf-8")
+    out = tmp_path / "bundle"
+
+    def call(kill_at: int) -> int:
+        return subprocess.run(
+            [sys.executable, "-c", RUN, str(Path(__file__).parents[2]), str(config), str(out), str(kill_at)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=False, timeout=120,
+        ).returncode  # fmt: skip
+
+    assert call(14) == -signal.SIGKILL
+    assert not out.exists()
+    left = [path.name for path in (tmp_path / ".bundle.run").iterdir()]
+    assert any(name.startswith("checkpoint-") for name in left)
+    assert call(-1) == 0
+    assert not (tmp_path / ".bundle.run").exists()
+    for name in ("model/model.safetensors", "model/head.safetensors", "calibration.json", "evaluation.json"):
+        assert (out / name).read_bytes() == (made.bundle.path / name).read_bytes(), name
