@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,4 +122,6 @@ def show_result(made: TrainResult, out: Path, *, printed: Path | None, as_json: 
 def show_how_to_open(page: Path) -> None:
     """Say how a page is looked at, on any desktop."""
     address = page.resolve().as_uri()
-    console.say(f"Open {address} in a browser, or run: python3 -m webbrowser {shlex.quote(address)}")
+    console.say(
+        f"Open {address} in a browser, or run: {shlex.quote(sys.executable)} -m webbrowser {shlex.quote(address)}"
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch", reason="training needs the extra train")
+
+from tests.tiny_models import labelled_rows, write_model
 
 from tapereader.cli.app import main
 
@@ -17,11 +22,6 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
     told = capsys.readouterr()
     assert isinstance(stop.value.code, int)
     return stop.value.code, told.out, told.err
-
-
-@pytest.fixture(autouse=True)
-def _learning_libraries() -> None:
-    pytest.importorskip("torch", reason="training needs the extra train")
 
 
 def test_all_faults_of_a_configuration_are_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -80,6 +80,48 @@ def test_a_bundle_is_not_judged_on_other_labels(
     code, out, err = call(capsys, "evaluate", str(tiny_bundle), str(rows))
     assert (code, out) == (2, "")
     assert "has the labels" in err
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    labelled_rows(n=60).frame.to_csv(path, index=False)
+    return path
+
+
+SMALL = ("--set", "finetune.max_length=32", "--set", "finetune.epochs=1", "--set", "finetune.precision=float32",
+         "--set", "finetune.threads=1", "--set", "split.near_duplicates=1.0", "--set", "split.validation=0.3",
+         "--set", "split.test=0.3", "--set", "judging.baselines=[majority]")  # fmt: skip
+
+
+def test_a_run_ends_with_scores_and_how_to_open_its_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rows: Path
+) -> None:
+    network, out = write_model(tmp_path / "network"), tmp_path / "tone"
+    words = ("train", str(rows), "--out", str(out), "--text", "text", "--label", "label", "--backbone", str(network))
+    code, told, err = call(capsys, *words, *SMALL)
+    assert code == 0, err
+    page = tmp_path / "tone-report.html"
+    lines = told.splitlines()
+    assert lines[0].startswith("On 18 rows that were not learnt from (")
+    assert any(line.startswith(f"bundle  {out}  (id ") for line in lines)
+    assert lines[-2] == f"report  {page}"
+    assert lines[-1] == (f"Open {page.as_uri()} in a browser, or run: {sys.executable} -m webbrowser {page.as_uri()}")
+    assert not (tmp_path / "tone-report.pdf").exists()
+
+
+def test_a_network_is_taught_to_say_the_label_when_asked_a_question(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rows: Path
+) -> None:
+    network, out = write_model(tmp_path / "network", "gpt2"), tmp_path / "said"
+    words = ("train", str(rows), "--out", str(out), "--text", "text", "--label", "label", "--backbone", str(network))
+    code, told, err = call(capsys, *words, *SMALL, "--answer", "words", "--question", "Which way?", "--json")
+    assert code == 0, err
+    answer = json.loads(told)
+    assert answer["facts"]["contract"]["kind"] == "generation"
+    asked = json.loads((out / "model" / "instruction.json").read_text(encoding="utf-8"))
+    assert asked == {"question": "Which way?"}
+    assert answer["pdf"] is None
 
 
 def test_without_the_learning_libraries_the_way_out_is_named() -> None:
