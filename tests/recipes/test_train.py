@@ -192,7 +192,10 @@ def test_rows_that_cannot_be_learnt_from_leave_nothing(bert: Path, tmp_path: Pat
     source.write_text("text,label\nprofit rose,up\nloss grew,up\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
         train(asked(bert, source), tmp_path / "deep" / "bundle")
-    assert "one-class" in str(caught.value)
+    assert str(caught.value) == (
+        f"A single-label column must have at least 2 different label(s); got only 'up' in column 'label' of "
+        f"{str(source)!r}. Give all names by `labels=` if the others are just not in this file."
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
