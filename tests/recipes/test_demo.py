@@ -17,6 +17,7 @@ from tapereader.core import MissingExtraError
 from tapereader.engine import Engine
 from tapereader.recipes.demo import DATASET, demo, demo_config
 from tapereader.recipes.preparing import TrainResult
+from tapereader.recipes.train_config import build_config
 from tapereader.sources import describe
 from tapereader.training.experiment import JudgingConfig
 
@@ -45,6 +46,16 @@ def test_bundle_and_report_stand_side_by_side_and_nothing_else_is_left(made: Tra
     assert Engine(folder / "bundle").predict(["Sales fell"])[0].label in made.bundle.contract.names
     manifest = json.loads((folder / "bundle" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["manifest"]["synthetic"] is True
+
+
+def test_the_same_training_can_be_asked_for_again_as_card_and_page_say(made: TrainResult) -> None:
+    again = build_config(made.bundle.path / "config.yaml", profile="fast", values={})
+    # The small network lies in a folder, which a bundle names without this machine's path to it.
+    assert again.finetune.backbone == "network"
+    assert again.model_dump(mode="json") == made.facts["manifest"]["config"]
+    command = "tapereader train --config BUNDLE/config.yaml --out DIR"
+    assert command in made.report.read_text(encoding="utf-8")
+    assert command in (made.bundle.path / "README.md").read_text(encoding="utf-8")
 
 
 def test_page_and_card_say_plainly_that_the_data_is_synthetic(made: TrainResult) -> None:

@@ -127,7 +127,7 @@ def _facts(
         "slices": [part.to_dict() for part in parts],
         "mistakes": [mistake.to_dict() for mistake in wrong],
         "learning_curve": [dict(point) for point in curve],
-        "rerun": f"tapereader train {labelled.card.name} --out DIR --seed {seed}",
+        "rerun": "tapereader train --config BUNDLE/config.yaml --out DIR",
     }  # fmt: skip
     return facts
 

@@ -73,14 +73,15 @@ footer{margin-top:3.5rem;color:var(--muted);font-size:.85rem}
 font:8pt system-ui,"Noto Sans",sans-serif}}
 @media print{html{font-size:9.5pt}main{padding:0;max-width:none}h1{font-size:2.1rem}.lead{font-size:1.2rem}
 section{margin-top:1.6rem;padding-top:1rem}h2,h3,figcaption,thead{break-after:avoid}
-section>p{break-after:avoid}tr:nth-last-child(-n+2){break-before:avoid}tr.part{break-after:avoid}
-tr.ours td{font-weight:700}.rows>li{padding:.6rem 0}
+section>p,tr.part{break-after:avoid}
+tr.ours td{font-weight:700}.rows>li{padding:.45rem 0}.facts{gap:.3rem 1.5rem}.lead,.banner,p{max-width:none}
 figure,tr,.rows>li,.banner,.strip,.bars,pre{break-inside:avoid}p{orphans:3;widows:3}.wide{overflow:visible}
 table{font-size:.85rem}th{font-size:.74rem}th,td{padding:.32rem .5rem .32rem 0}td small{font-size:.68rem}
 td:first-child,th:first-child{position:static}
 .strip{grid-template-columns:repeat(5,1fr);gap:1rem}.strip dd{font-size:1rem}
+.wide+.wide{break-inside:avoid}
 .charts{grid-template-columns:repeat(2,1fr);gap:1.2rem 1.6rem}
-.facts{grid-template-columns:9rem 1fr}pre{white-space:pre-wrap;overflow:visible}
+.facts{grid-template-columns:12rem 1fr}pre{white-space:pre-wrap;overflow:visible}
 footer{margin-top:1.2rem;break-before:avoid-page}}
 """
 
