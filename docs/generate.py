@@ -25,6 +25,7 @@ from tapereader.core import errors
 from tapereader.core.config import Config
 from tapereader.core.registry import GROUPS, Registry
 from tapereader.models.backbones.cutoffs import HUB_FACTS
+from tapereader.models.tasks import find_task
 from tapereader.sources.catalog import corpus_names, dataset_names, describe, describe_corpus
 
 DOCS = Path(__file__).parent
@@ -247,14 +248,26 @@ def plug_ins() -> str:
     for group in GROUPS:
         names = sorted(own_plug_ins(group))
         text += [f"## {group}", "", _GROUP_TEXT[group], ""]
-        text += [", ".join(f"`{name}`" for name in names) + "." if names else "No built-in one yet.", ""]
+        if group == "tapereader.tasks":
+            text += [*_tasks(names), ""]
+        else:
+            text += [", ".join(f"`{name}`" for name in names) + "." if names else "No built-in one yet.", ""]
     return "\n".join(text)
+
+
+def _tasks(names: list[str]) -> list[str]:
+    rows = ["| name | question | kinds of answer | usual labels |", "|---|---|---|---|"]
+    for name in names:
+        task = find_task(name)
+        question = task.question + (" (of a named target)" if task.about_target else "")
+        rows += [f"| `{name}` | {question} | {', '.join(task.kinds)} | {', '.join(task.labels)} |"]
+    return rows
 
 
 _GROUP_TEXT = {
     "tapereader.sources": "Named data sets: a class with a `card` and a `load(root)`.",
     "tapereader.backbones": "Pretrained networks: where they come from, their licence, and when their text ends.",
-    "tapereader.tasks": "What can be asked: the label set, the head and the metrics.",
+    "tapereader.tasks": "What can be asked of a text: the question, the kinds of answer and the usual labels.",
     "tapereader.strategies": "From a view as of now to target weights.",
     "tapereader.sinks": "Where an alert goes.",
 }
