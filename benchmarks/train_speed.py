@@ -25,6 +25,7 @@ import transformers
 from cells import measured
 from torch.utils.data import DataLoader
 
+from tapereader.bundle import decode
 from tapereader.bundle.conformal import answers
 from tapereader.dataset import grouped_folds, near_duplicate_groups
 from tapereader.metrics import accuracy, macro_f1
@@ -33,7 +34,7 @@ from tapereader.models.backbones import resolve_backbone
 from tapereader.models.network import quiet
 from tapereader.sources import LabelledText, load_dataset
 from tapereader.training.evaluation import compare
-from tapereader.training.trainer import REVISION, FinetuneConfig, decode, finetune
+from tapereader.training.trainer import REVISION, FinetuneConfig, finetune
 
 DATASET = "financial-phrasebank"
 ROUND_ROWS = 384

@@ -22,14 +22,9 @@ from tapereader.training.baselines import BASELINES
 from tapereader.training.batches import encode
 from tapereader.training.calibration import fit_calibration
 from tapereader.training.embedding import frozen_embedding
-from tapereader.training.trainer import (
-    FinetuneConfig,
-    FinetunedModel,
-    Progress,
-    build_network,
-    finetune,
-    predict_logits,
-)
+from tapereader.training.loop import Progress
+from tapereader.training.scoring import predict_logits
+from tapereader.training.trainer import FinetuneConfig, FinetunedModel, build_network, finetune
 
 #: The network with its pretrained weights and an output layer that has learnt nothing.
 BEFORE = "before-tuning"

@@ -21,8 +21,9 @@ from tapereader.core.errors import ConfigError
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.network import quiet
 from tapereader.sources.labelled import LabelledText
+from tapereader.training.loop import Progress
 from tapereader.training.optimization import build_optimizer, peak_rate, resolve_precision
-from tapereader.training.trainer import FinetuneConfig, Progress
+from tapereader.training.trainer import FinetuneConfig
 
 #: Positions with this label add nothing to the loss; the number is transformers' convention.
 _IGNORED = -100

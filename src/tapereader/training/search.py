@@ -21,8 +21,9 @@ from tapereader.core.config import NOT_IDENTITY, Config
 from tapereader.core.errors import ConfigError, DataError
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.sources.labelled import LabelledText
+from tapereader.training.scoring import validation_score
 from tapereader.training.searchspace import Recipes, SearchSpace
-from tapereader.training.trainer import FinetuneConfig, finetune, validation_score
+from tapereader.training.trainer import FinetuneConfig, finetune
 
 #: Told (trials ended, steps done of this one, steps in all).
 SearchProgress = Callable[[int, int, int], None]

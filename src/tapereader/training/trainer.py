@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,21 +16,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 from transformers import TrainerCallback
 
-from tapereader.bundle.calibration import Calibration, decode, output_width
-from tapereader.bundle.contract import LabelContract
+from tapereader.bundle.calibration import Calibration, output_width
 from tapereader.bundle.tokenizer import ChunkingTokenizer
 from tapereader.core.config import NOT_IDENTITY, Config
 from tapereader.core.errors import ConfigError
-from tapereader.metrics.forecasts import macro_f1, spearman
 from tapereader.models.adapters import AdapterConfig, attach, merge, trainable_share
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.heads import ObjectiveConfig, build_loss
 from tapereader.models.network import TextNetwork, hidden_width, load_backbone, position_limit
 from tapereader.sources.labelled import LabelledText
-from tapereader.training.batches import Collator, EncodedDataset, LengthGroupedSampler, batches_by_length, encode
+from tapereader.training.batches import Collator, EncodedDataset, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
+from tapereader.training.loop import Hooks, LengthGroupedTrainer, Progress, Watch, last_complete_checkpoint, to_float32
 from tapereader.training.optimization import (
-    MasterWeightOptimizer,
     OptimizerConfig,
     Precision,
     build_optimizer,
@@ -40,10 +36,7 @@ from tapereader.training.optimization import (
     peak_rate,
     resolve_precision,
 )
-
-Progress = Callable[[int, int], None]
-#: Told the epochs done and the inner validation score; what it raises stops the run.
-Watch = Callable[[int, float], None]
+from tapereader.training.scoring import predict_logits
 
 #: Raised whenever a change makes the same config, data and seed give another model: results kept under an older one
 #: are then measured again.
@@ -210,10 +203,10 @@ def finetune(
             else round(config.optimizer.warmup_share * steps),
             num_training_steps=steps,
         )
-        callbacks: list[TrainerCallback] = [_Hooks(hooks, progress)]
+        callbacks: list[TrainerCallback] = [Hooks(hooks, progress)]
         if config.early_stopping_patience is not None:
             callbacks.append(transformers.EarlyStoppingCallback(config.early_stopping_patience))
-        trainer = _LengthGroupedTrainer(
+        trainer = LengthGroupedTrainer(
             model=network, args=arguments, data_collator=collator, train_dataset=data, eval_dataset=held_out,
             optimizers=(optimizer, scheduler), callbacks=callbacks,
         )  # fmt: skip
@@ -222,11 +215,11 @@ def finetune(
         trainer.validation = validation
         trainer.scale = scale
         trainer.watch = watch
-        resume = _last_complete_checkpoint(work_dir) if keep else None
+        resume = last_complete_checkpoint(work_dir) if keep else None
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         history = [{k: float(v) for k, v in entry.items()} for entry in trainer.state.log_history]
     stopped_early = config.early_stopping_patience is not None
-    _to_float32(network, optimizer, use_masters=not stopped_early)
+    to_float32(network, optimizer, use_masters=not stopped_early)
     if restore is not None:
         restore()
         network.backbone.float()
@@ -257,32 +250,6 @@ def build_network(resolved: ResolvedBackbone, config: FinetuneConfig, *, outputs
         backbone, width=hidden_width(backbone), outputs=outputs,
         pooling="last" if resolved.backbone.kind == "decoder" else "mean", dropout=config.head_dropout, loss=None,
     )  # fmt: skip
-
-
-@torch.no_grad()
-def predict_logits(network: TextNetwork, dataset: EncodedDataset, *, token_budget: int = 4096) -> NDArray[np.float64]:
-    """Return raw outputs (N, W) in the order of the documents, computed in batches of like length."""
-    was_training = network.training
-    network.eval()
-    collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
-    device = network.head.weight.device
-    out = np.zeros((len(dataset), network.head.out_features))
-    for positions in batches_by_length(dataset, token_budget=token_budget):
-        batch = collator([dataset[position] for position in positions])
-        batch.pop("labels", None)
-        batch = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
-        out[positions] = network(**batch)["logits"].double().cpu().numpy()
-    network.train(was_training)
-    return out
-
-
-def validation_score(contract: LabelContract, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
-    """Return what early stopping and search maximise: macro-F1, or rank correlation for regression."""
-    if contract.kind == "regression":
-        return spearman(targets, outputs)
-    if contract.kind == "multi-label":
-        return macro_f1(targets, (outputs >= 0.5).astype(np.int64))
-    return macro_f1(targets, outputs.argmax(axis=1))
 
 
 def _training_targets(train: LabelledText) -> tuple[NDArray[Any], Calibration]:
@@ -351,86 +318,3 @@ def _arguments(
         label_names=["labels"],
         dataloader_pin_memory=False,
     )
-
-
-def _last_complete_checkpoint(work_dir: Path | None) -> Path | None:
-    """Return the newest checkpoint that was written to its end; the trainer's state file is its last."""
-    if work_dir is None or not work_dir.is_dir():
-        return None
-    found = [folder for folder in work_dir.glob("checkpoint-*") if (folder / "trainer_state.json").is_file()]
-    return max(found, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-
-
-@torch.no_grad()
-def _to_float32(network: TextNetwork, optimizer: torch.optim.Optimizer, *, use_masters: bool) -> None:
-    """Return to float32, from the masters where they are the newest: they hold the digits that rounding dropped."""
-    masters = optimizer.masters_of() if isinstance(optimizer, MasterWeightOptimizer) and use_masters else {}
-    exact = [(name, masters[id(p)].detach().clone()) for name, p in network.named_parameters() if id(p) in masters]
-    network.float()
-    for name, value in exact:
-        network.get_parameter(name).copy_(value)
-
-
-class _LengthGroupedTrainer(transformers.Trainer):
-    """transformers' Trainer with our order of batches and our score on the inner validation part."""
-
-    validation: LabelledText | None = None
-    scale: Calibration = Calibration()
-    watch: Watch | None = None
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        data: Any = train_dataset if train_dataset is not None else self.train_dataset
-        lengths = [document.tokens for document in data.documents]
-        return LengthGroupedSampler(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        # Tied weights (T5's shared embedding) stand under several names; safetensors takes each storage once.
-        seen: set[int] = set()
-        unique = {}
-        network: Any = self.model
-        for name, tensor in (state_dict or network.state_dict()).items():
-            if tensor.data_ptr() not in seen or tensor.numel() == 0:
-                unique[name] = tensor.contiguous()
-                seen.add(tensor.data_ptr())
-        super()._save(output_dir, unique)
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        if self.validation is None:
-            return {}
-        contract = self.validation.card.contract
-        network: Any = self.model
-        held_out: Any = self.eval_dataset
-        outputs = decode(contract, predict_logits(network, held_out), self.scale)
-        metrics = {"eval_score": validation_score(contract, self.validation.targets(), outputs)}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        if self.watch is not None:
-            self.watch(round(self.state.epoch or 0), metrics["eval_score"])
-        return metrics
-
-
-class _Hooks(TrainerCallback):
-    """Call what a method needs between steps, and tell how far the run is."""
-
-    def __init__(self, hooks: list[Any], progress: Progress | None) -> None:
-        self.hooks = hooks
-        self.progress = progress
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
-        for hook in self.hooks:
-            if hasattr(hook, "at"):
-                hook.at(state.global_step / max(1, state.max_steps))
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
-        for hook in self.hooks:
-            if hasattr(hook, "at_step"):
-                hook.at_step(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
-        if self.progress is not None:
-            self.progress(state.global_step, state.max_steps)
-
-
-# The order of checkpoints by number is the one we want; and what a step logs goes into the history.
-for _name in ("transformers.trainer", "transformers.trainer_utils"):
-    logging.getLogger(_name).setLevel(logging.ERROR)

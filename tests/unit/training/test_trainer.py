@@ -19,7 +19,8 @@ from tapereader.models.adapters import FROZEN_BACKBONE, AdapterConfig
 from tapereader.models.heads import ObjectiveConfig
 from tapereader.training.batches import encode
 from tapereader.training.optimization import OptimizerConfig
-from tapereader.training.trainer import build_network, finetune, predict_logits, validation_score
+from tapereader.training.scoring import predict_logits, validation_score
+from tapereader.training.trainer import build_network, finetune
 
 #: A rate at which each way of learning gets somewhere on a network that knows nothing.
 RATES = {

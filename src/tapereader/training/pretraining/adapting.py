@@ -21,12 +21,12 @@ from tapereader.core.errors import ConfigError
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.network import hidden_width
 from tapereader.training.batches import LengthGroupedSampler
+from tapereader.training.loop import LengthGroupedTrainer, Progress, last_complete_checkpoint, to_float32
 from tapereader.training.optimization import OptimizerConfig, Precision, build_optimizer, resolve_precision
 from tapereader.training.pretraining.chunks import ChunkedTexts, Collator, Objective
 from tapereader.training.pretraining.corpus import Corpus, CorpusConfig
 from tapereader.training.pretraining.objectives import PretrainingNetwork, build_pretraining_network
 from tapereader.training.pretraining.writing import AdaptedBackbone
-from tapereader.training.trainer import Progress, _last_complete_checkpoint, _LengthGroupedTrainer, _to_float32
 
 #: Peak rates for a network no wider than 512; wider ones take 0.4 of it. `masked` was measured on held-out headlines.
 _RATES: dict[Objective, float] = {"masked": 3e-4, "contrastive": 3e-5, "causal": 1e-4}
@@ -107,7 +107,7 @@ def adapt_backbone(
     path = resolved.folder / "tokenizer.json"
     mask_id = _mask_id(resolved) if objective == "masked" else None
     settings = AutoConfig.from_pretrained(resolved.folder, local_files_only=True)
-    end_id = _first(settings.eos_token_id) if objective == "causal" else None
+    end_id = _first(getattr(settings, "eos_token_id", None)) if objective == "causal" else None
     train, held_out = (
         ChunkedTexts(path, texts, max_length=config.max_length, prefix=resolved.backbone.prefix, end_id=end_id)
         for texts in (corpus.train, corpus.held_out)
@@ -124,7 +124,7 @@ def adapt_backbone(
 
     def collator(told_by: LengthGroupedSampler | None) -> Collator:
         return Collator(
-            objective, pad_id=_first(settings.pad_token_id) or 0, vocabulary=settings.vocab_size, mask_id=mask_id,
+            objective, pad_id=_first(getattr(settings, "pad_token_id", None)) or 0, vocabulary=settings.vocab_size, mask_id=mask_id,
             mask_share=config.mask_share, seed=config.seed, order=told_by,
         )  # fmt: skip
 
@@ -152,11 +152,11 @@ def adapt_backbone(
         trainer.order = order
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.remove_callback(transformers.ProgressCallback)
-        resume = _last_complete_checkpoint(work_dir) if keep else None
+        resume = last_complete_checkpoint(work_dir) if keep else None
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         history = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     whole: Any = network
-    _to_float32(whole, optimizer, use_masters=True)
+    to_float32(whole, optimizer, use_masters=True)
     after = judge()
     network.eval().requires_grad_(False)
     return AdaptedBackbone(
@@ -278,7 +278,7 @@ def _arguments(
     )  # fmt: skip
 
 
-class _PretrainingTrainer(_LengthGroupedTrainer):
+class _PretrainingTrainer(LengthGroupedTrainer):
     """transformers' Trainer with the order of batches that the masks go by."""
 
     order: LengthGroupedSampler
