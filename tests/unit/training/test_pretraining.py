@@ -176,8 +176,13 @@ def test_copies_of_an_excluded_set_are_dropped_and_counted(tmp_path: Path) -> No
     assert set(corpus.train) | set(corpus.held_out) == set(SENTENCES[::40])
     assert corpus.excluded_exact + corpus.excluded_near == 3
     assert corpus.excluded_exact >= 2
-    with pytest.raises(DataError, match="Pretraining must have at least 10 distinct texts; got 0"):
-        build_corpus(CorpusConfig(sources=("synthetic-sentiment",), exclude=("synthetic-sentiment",)), seed=0)
+    itself = CorpusConfig(sources=("synthetic-sentiment",), exclude=("synthetic-sentiment",), max_documents=30)
+    with pytest.raises(DataError) as caught:
+        build_corpus(itself, seed=0)
+    assert str(caught.value) == (
+        "Pretraining must have at least 10 distinct texts; got 0 from synthetic-sentiment, after leaving out 0 blank, "
+        "0 known too late and 30 like excluded ones."
+    )
 
 
 def test_near_copies_of_held_out_text_are_not_learnt_from(tmp_path: Path) -> None:
@@ -267,15 +272,36 @@ def test_decoders_learn_where_a_text_ends(tmp_path: Path) -> None:
 # Networks ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_masked_loss_is_that_of_the_library(tmp_path: Path) -> None:
+SMALL = {"vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "intermediate_size": 64, "max_position_embeddings": 40}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cls", "config"),
+    [
+        (hf.BertForMaskedLM, hf.BertConfig(**SMALL)),
+        (hf.RobertaForMaskedLM, hf.RobertaConfig(**SMALL)),
+        (hf.MPNetForMaskedLM, hf.MPNetConfig(**SMALL)),
+        (
+            hf.DistilBertForMaskedLM,
+            hf.DistilBertConfig(vocab_size=len(VOCABULARY), dim=32, n_layers=2, n_heads=2, hidden_dim=64),
+        ),
+        (hf.ElectraForMaskedLM, hf.ElectraConfig(**SMALL, embedding_size=16)),
+        (hf.AlbertForMaskedLM, hf.AlbertConfig(**SMALL, embedding_size=16)),
+    ],
+    ids=lambda one: one.__name__ if isinstance(one, type) else "",
+)
+def test_the_masked_loss_is_that_of_the_library(tmp_path: Path, cls: Any, config: Any) -> None:
     """Running the head on masked places alone changes the cost, not the loss."""
-    folder = write_encoder(tmp_path / "m", head=True)
-    network = build_pretraining_network(folder, "masked", dropout=0.0, temperature=0.05).eval()
+    torch.manual_seed(1)
+    cls(config).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path, specials=True)
+    network = build_pretraining_network(tmp_path, "masked", dropout=0.0, temperature=0.05).eval()
     assert network.fresh == frozenset()
-    data = ChunkedTexts(folder / "tokenizer.json", SENTENCES[:8], max_length=32, prefix="", end_id=None)
+    data = ChunkedTexts(tmp_path / "tokenizer.json", SENTENCES[:8], max_length=32, prefix="", end_id=None)
     collator = Collator("masked", pad_id=0, vocabulary=len(VOCABULARY), mask_id=4, mask_share=0.3, seed=0, order=None)
     batch = collator([data[n] for n in range(8)])
-    theirs = hf.BertForMaskedLM.from_pretrained(folder).eval()(**batch).loss
+    theirs = cls.from_pretrained(tmp_path).eval()(**batch).loss
     torch.testing.assert_close(network(**batch)["loss"], theirs)
 
 
