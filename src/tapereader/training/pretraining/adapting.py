@@ -122,10 +122,12 @@ def adapt_backbone(
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     order = LengthGroupedSampler(train.lengths, batch_size=config.batch_size, seed=config.seed)
 
+    pad_id = _first(getattr(settings, "pad_token_id", None)) or 0
+
     def collator(told_by: LengthGroupedSampler | None) -> Collator:
         return Collator(
-            objective, pad_id=_first(getattr(settings, "pad_token_id", None)) or 0, vocabulary=settings.vocab_size, mask_id=mask_id,
-            mask_share=config.mask_share, seed=config.seed, order=told_by,
+            objective, pad_id=pad_id, vocabulary=settings.vocab_size, mask_id=mask_id, mask_share=config.mask_share,
+            seed=config.seed, order=told_by,
         )  # fmt: skip
 
     def judge() -> float:
