@@ -150,8 +150,8 @@ def markdown(answers: Sequence[Answer]) -> str:
         "# What bad input gets", "",
         f"{len(answers)} cases, each one process of the real command in a folder of its own; {passed} behave as they "
         "should. Exit 2 means *ask otherwise*, 1 means *we failed*, 0 that it works. Checked for every case: no "
-        f"traceback, at most {MOST_LINES} lines in a refusal, every file as it was before, and nothing new but what was "
-        "asked for. What to do about the "
+        f"traceback, at most {MOST_LINES} lines in a refusal, every file as it was before, and nothing new but what "
+        "was asked for. What to do about the "
         "commonest ones is in [When it refuses](how_to/when-it-refuses.md).", "",
     ]  # fmt: skip
     for subject in dict.fromkeys(answer.subject for answer in answers):
