@@ -9,6 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 STEPS = (
     ("text_sets.py",),
+    ("best.py",),
     ("train_speed.py",),
     ("train_speed.py", "--accuracy"),
     ("tables.py",),

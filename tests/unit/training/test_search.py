@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
 pytest.importorskip("torch", reason="searching trains networks, which needs the extra train")
 
+import optuna
 from tests.tiny_models import BAD, GOOD, labelled_rows, recipe, write_model
 
 from tapereader.core.errors import ConfigError
