@@ -150,6 +150,18 @@ def test_a_killed_run_goes_on_in_its_folder(whole: tuple[Path, PretrainResult], 
     assert not (tmp_path / ".again.run").exists()
 
 
+def test_a_refused_run_leaves_no_folder_behind(
+    whole: tuple[Path, PretrainResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigError("`steps` must fit.")
+
+    monkeypatch.setattr("tapereader.recipes.pretrain.adapt_backbone", refuse)
+    with pytest.raises(ConfigError):
+        pretrain(ask(whole[0] / "parent", whole[0] / "news.jsonl"), tmp_path / "new" / "again")
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_corpus_does_not_go_on_from_a_killed_run(tmp_path: Path, texts: list[str]) -> None:
     parent = write_parent(tmp_path / "parent", texts, decoder=False, cutoff=None)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
@@ -35,6 +36,11 @@ class TextNetwork(nn.Module):
     pooling : ``mean`` over real tokens, or ``last`` real token (decoders)
     dropout : on the pooled embedding, while training
     loss : what :meth:`forward` computes where labels are given
+
+    Attributes
+    ----------
+    slice_tokens : while training, a batch of more than three times as many tokens (one of very long documents) is run
+        in slices of so many, whose insides are computed again for the backward pass: memory stays that of one slice
     """
 
     #: Read by transformers' Trainer when a checkpoint lacks the second name of a tied weight.
@@ -51,6 +57,7 @@ class TextNetwork(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.loss = loss
+        self.slice_tokens: int | None = None
         self.takes_type_ids = takes_type_ids(backbone)
 
     def embed(self, attention_mask: Tensor, **inputs: Tensor) -> Tensor:
@@ -77,6 +84,20 @@ class TextNetwork(nn.Module):
         pooled: Tensor = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
         return pooled
 
+    def _embed_bounded(self, attention_mask: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        """Embed all chunks at once, or slice by slice where they would take too much memory."""
+        tokens = self.slice_tokens
+        if tokens is None or not (self.training and torch.is_grad_enabled()) or attention_mask.numel() <= 3 * tokens:
+            return self.embed(attention_mask, **inputs)
+        rows = max(1, tokens // attention_mask.shape[1])
+
+        def embed(part: slice) -> Tensor:
+            return self.embed(attention_mask[part], **{name: value[part] for name, value in inputs.items()})
+
+        starts = range(0, len(attention_mask), rows)
+        embedded: list[Tensor] = [checkpoint(embed, slice(n, n + rows), use_reentrant=False) for n in starts]
+        return torch.cat(embedded)
+
     def forward(
         self,
         attention_mask: Tensor,
@@ -98,7 +119,9 @@ class TextNetwork(nn.Module):
         labels : as :func:`tapereader.models.heads.build_loss` takes them
         """
         inputs = {"input_ids": input_ids, "inputs_embeds": inputs_embeds, "token_type_ids": token_type_ids}
-        pooled = self.embed(attention_mask, **{name: value for name, value in inputs.items() if value is not None})
+        pooled = self._embed_bounded(
+            attention_mask, {name: value for name, value in inputs.items() if value is not None}
+        )
         chunk_logits = self.head(self.dropout(pooled).to(self.head.weight.dtype)).float()
         if len(chunk_logits) == n_documents:
             logits = chunk_logits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from tapereader.core.config import read_mapping
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
+from tapereader.recipes.run_folder import run_folder
 from tapereader.training.pretraining import (
     AdaptedBackbone,
     Corpus,
@@ -106,13 +106,12 @@ def pretrain(
     choose_objective(config, parent)
     say("Reading and filtering the text", 0, 0)
     corpus = build_corpus(config.corpus, seed=config.seed, root=data_root)
-    work = out.parent / f".{out.name}.run"
-    _claim(work, config, corpus, parent)
-    say("Pretraining", 0, 0)
-    adapted = adapt_backbone(
-        corpus, config, work_dir=work, progress=lambda done, of: say("Pretraining", done, of),
-        allow_download=allow_download,
-    )  # fmt: skip
+    with run_folder(out, {"config": config.id, "corpus": corpus.id, "parent": parent.sha256}) as work:
+        say("Pretraining", 0, 0)
+        adapted = adapt_backbone(
+            corpus, config, work_dir=work, progress=lambda done, of: say("Pretraining", done, of),
+            allow_download=allow_download,
+        )  # fmt: skip
     say("Writing the backbone", 0, 0)
     manifest = _manifest(config, corpus, adapted, started)
     facts, held_out = _corpus_facts(corpus), _held_out_facts(adapted, corpus)
@@ -128,16 +127,6 @@ def pretrain(
 
 def _silent(what: str, done: int, of: int) -> None:
     """Report to nobody."""
-
-
-def _claim(work: Path, config: PretrainConfig, corpus: Corpus, parent: ResolvedBackbone) -> None:
-    """Make the run's folder, or take up one that a killed run of the very same pretraining left."""
-    stamp = json.dumps({"config": config.id, "corpus": corpus.id, "parent": parent.sha256})
-    found = work / "run.json"
-    if work.exists() and (not found.is_file() or found.read_text(encoding="utf-8") != stamp):
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    found.write_text(stamp, encoding="utf-8")
 
 
 def _manifest(config: PretrainConfig, corpus: Corpus, adapted: AdaptedBackbone, started: datetime) -> RunManifest:

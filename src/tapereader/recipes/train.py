@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tapereader.bundle import write_bundle
-from tapereader.bundle.writing import reported_writing
-from tapereader.core.errors import TapereaderError
-from tapereader.dataset.parts import Split
 from tapereader.engine import Engine
 from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
 from tapereader.recipes.judging import model_facts
 from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
+from tapereader.recipes.run_folder import run_folder
 from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.train_words import train_words
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
-from tapereader.sources import LabelledText
 from tapereader.training.experiment import run_trial
 
 
@@ -63,7 +57,7 @@ def train(
     prepared = prepare(config, out, replace=replace, say=say, data_root=data_root)
     labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
     say("Fine-tuning", 0, 0)
-    with _run_folder(out, config, labelled, split) as work:
+    with run_folder(out, {"config": config.id, "data": labelled.id, "split": split.id}) as work:
         trial = run_trial(
             labelled, split, config.finetune, config.judging, groups=groups, work_dir=work,
             progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
@@ -98,33 +92,6 @@ def train(
 
 def _silent(what: str, done: int, of: int) -> None:
     """Report to nobody."""
-
-
-@contextmanager
-def _run_folder(out: Path, config: TrainConfig, labelled: LabelledText, split: Split) -> Iterator[Path]:
-    """Keep the run's folder beside ``out`` where a run is broken off, and leave nothing where it is refused."""
-    work = out.parent / f".{out.name}.run"
-    made = [folder for folder in (work, *work.parents) if not folder.exists()]
-    try:
-        with reported_writing(out):
-            _claim(work, config, labelled, split)
-            yield work
-    except TapereaderError:
-        shutil.rmtree(work, ignore_errors=True)
-        for folder in made[1:]:
-            with suppress(OSError):  # somebody else uses it by now
-                folder.rmdir()
-        raise
-
-
-def _claim(work: Path, config: TrainConfig, labelled: LabelledText, split: Split) -> None:
-    """Make the run's folder, or take up one that a killed run of the very same training left."""
-    stamp = json.dumps({"config": config.id, "data": labelled.id, "split": split.id})
-    found = work / "run.json"
-    if work.exists() and (not found.is_file() or found.read_text(encoding="utf-8") != stamp):
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    found.write_text(stamp, encoding="utf-8")
 
 
 def _keep_curves(work: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tapereader.models.tasks import find_task
 from tapereader.recipes.bundling import fill_documents
 from tapereader.recipes.judging import words_facts
 from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
+from tapereader.recipes.run_folder import run_folder
 from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.words import INSTRUCTION
 from tapereader.recipes.writing import write_text
@@ -49,10 +51,11 @@ def train_words(
         )
     question = config.question or find_task(labelled.card.task).question
     say("Fine-tuning", 0, 0)
-    model = finetune_generating(
-        labelled.take(split.train), config.finetune, question=question, allow_download=allow_download,
-        progress=lambda done, of: say("Fine-tuning", done, of),
-    )  # fmt: skip
+    with run_folder(out, {"config": config.id, "data": labelled.id, "split": split.id}) as work:
+        model = finetune_generating(
+            labelled.take(split.train), config.finetune, question=question, work_dir=work,
+            progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
+        )  # fmt: skip
     say("Judging", 0, 0)
     test = labelled.take(split.test)
     outputs = said_outputs(model.contract, model.answer(test.texts))
@@ -80,6 +83,7 @@ def train_words(
         ),
         calibration=Calibration(), manifest=manifest.to_dict(), fill=fill, replace=replace,
     )  # fmt: skip
+    shutil.rmtree(work, ignore_errors=True)
     facts["bundle_id"] = bundle.id
     page = out.parent / f"{out.name}-report.html"
     write_text(page, model_page(facts))

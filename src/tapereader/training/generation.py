@@ -21,7 +21,7 @@ from tapereader.core.errors import ConfigError
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.network import quiet
 from tapereader.sources.labelled import LabelledText
-from tapereader.training.loop import Progress
+from tapereader.training.loop import Progress, last_complete_checkpoint, to_float32
 from tapereader.training.optimization import build_optimizer, peak_rate, resolve_precision
 from tapereader.training.trainer import FinetuneConfig
 
@@ -186,24 +186,28 @@ def finetune_generating(
     )
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
+        keep = work_dir is not None and config.checkpoints > 0
         arguments = transformers.TrainingArguments(
             output_dir=str(work_dir or temporary), num_train_epochs=config.epochs,
             per_device_train_batch_size=config.batch_size, max_grad_norm=config.optimizer.clip_norm, seed=config.seed,
-            bf16=precision == "autocast", use_cpu=not torch.cuda.is_available(), save_strategy="no",
-            logging_steps=max(1, steps // 50), disable_tqdm=True, remove_unused_columns=False, report_to=[],
-            dataloader_pin_memory=False,
+            bf16=precision == "autocast", use_cpu=not torch.cuda.is_available(),
+            save_strategy="steps" if keep else "no", save_steps=max(1, math.ceil(steps / max(1, config.checkpoints))),
+            save_total_limit=1, logging_steps=max(1, steps // 50), disable_tqdm=True, remove_unused_columns=False,
+            report_to=[], dataloader_pin_memory=False,
         )  # fmt: skip
         pad = tokenizer.pad_token_id or 0
-        trainer = transformers.Trainer(
+        trainer = _Trainer(
             model=model, args=arguments, train_dataset=rows, data_collator=lambda batch: _collate(batch, pad),
             optimizers=(optimizer, scheduler), callbacks=[_Report(progress)],
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train()
+        resume = last_complete_checkpoint(work_dir) if keep else None
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         losses = tuple(float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+    to_float32(model, optimizer, use_masters=True)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    model = model.float().eval()
+    model = model.eval()
     return GeneratingModel(
         model=model, tokenizer=tokenizer, contract=contract, question=question, seq2seq=seq2seq,
         max_length=config.max_length, losses=losses, seconds=time.perf_counter() - started, config=config,
@@ -276,6 +280,24 @@ def _pad(rows: list[list[int]], value: int, *, left: bool) -> tuple[torch.Tensor
     padded = [([value] * (width - len(row)) + row) if left else (row + [value] * (width - len(row))) for row in rows]
     ones = [[0] * (width - len(r)) + [1] * len(r) if left else [1] * len(r) + [0] * (width - len(r)) for r in rows]
     return torch.tensor(padded), torch.tensor(ones)
+
+
+class _Trainer(transformers.Trainer):
+    """transformers' Trainer, but adapters are taken up from a checkpoint in place.
+
+    It would have PEFT load them as new float32 parameters, which the optimizer does not know.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        network: Any = self.model if model is None else model
+        if not hasattr(network, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        import peft
+        from safetensors.torch import load_file
+
+        saved = load_file(Path(resume_from_checkpoint) / peft.utils.SAFETENSORS_WEIGHTS_NAME)
+        peft.set_peft_model_state_dict(network, saved)
 
 
 class _Report(TrainerCallback):

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import transformers
+from torch import nn
 from transformers import TrainerCallback
 
 from tapereader.bundle.calibration import Calibration, decode
-from tapereader.models.network import TextNetwork
 from tapereader.sources.labelled import LabelledText
 from tapereader.training.batches import LengthGroupedSampler
 from tapereader.training.optimization import MasterWeightOptimizer
@@ -32,7 +32,7 @@ def last_complete_checkpoint(work_dir: Path | None) -> Path | None:
 
 
 @torch.no_grad()
-def to_float32(network: TextNetwork, optimizer: torch.optim.Optimizer, *, use_masters: bool) -> None:
+def to_float32(network: nn.Module, optimizer: torch.optim.Optimizer, *, use_masters: bool) -> None:
     """Return to float32, from the masters where they are the newest: they hold the digits that rounding dropped."""
     masters = optimizer.masters_of() if isinstance(optimizer, MasterWeightOptimizer) and use_masters else {}
     exact = [(name, masters[id(p)].detach().clone()) for name, p in network.named_parameters() if id(p) in masters]

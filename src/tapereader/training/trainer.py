@@ -59,7 +59,8 @@ class FinetuneConfig(Config):
     batch_size: int = Field(default=32, ge=1)
     """Documents in one optimizer step."""
     micro_batch_tokens: int = Field(default=8192, ge=16)
-    """Long documents: a step is made of as many smaller batches as keep an average one below this many tokens."""
+    """Long documents: a step is made of as many smaller batches as keep an average one below this many tokens, and one
+    of more than three times as many is run in slices, so that memory stays bounded however long a document is."""
     max_length: int = Field(default=128, ge=8)
     """Tokens in one chunk; a longer document becomes several chunks and is read whole."""
     head_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
@@ -166,6 +167,7 @@ def finetune(
     targets, scale = _training_targets(train)
     network = build_network(resolved, config, outputs=output_width(contract))
     network.loss = _loss(train, config)
+    network.slice_tokens = config.micro_batch_tokens
     tokenizer = ChunkingTokenizer(
         resolved.folder / "tokenizer.json", max_length=config.max_length, prefix=resolved.backbone.prefix
     )

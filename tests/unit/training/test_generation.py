@@ -74,6 +74,41 @@ def test_a_network_that_has_learnt_nothing_gives_no_answer(folders: dict[str, Pa
     assert model.answer(["profit rose"]) == [UNPARSED]
 
 
+@pytest.mark.parametrize(
+    ("kind", "method", "precision"),
+    [
+        ("gpt2", "full", "bfloat16"),
+        ("t5", "full", "float32"),
+        ("t5", "full", "bfloat16"),
+        ("llama", "lora", "bfloat16"),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_end(
+    kind: str, method: Any, precision: Any, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "epochs": 3, "max_length": 40, "optimizer": OptimizerConfig(learning_rate=1e-2), "precision": precision,
+        "adapter": AdapterConfig(method=method), "checkpoints": 6,
+    }  # fmt: skip
+    config = recipe(folders[kind], **settings)
+    whole = finetune_generating(rows(), config, question=QUESTION)
+
+    def kill(step: int, of: int) -> None:
+        if step > of // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune_generating(rows(), config, question=QUESTION, work_dir=tmp_path, progress=kill)
+    assert list(tmp_path.glob("checkpoint-*"))
+    steps: list[int] = []
+    resumed = finetune_generating(
+        rows(), config, question=QUESTION, work_dir=tmp_path, progress=lambda step, _: steps.append(step)
+    )
+    assert steps[0] > 1
+    ours, theirs = resumed.model.state_dict(), whole.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_a_saved_model_answers_as_before(folders: dict[str, Path], tmp_path: Path) -> None:
     model = teach(folders["gpt2"], epochs=2)
     model.save(tmp_path)
