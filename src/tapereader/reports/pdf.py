@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 from tapereader.core.errors import MissingExtraError, missing_extra
 from tapereader.reports.style import fix_colours
@@ -31,7 +32,10 @@ def page_pdf(html: str) -> bytes:
         If the extra `report`, or a system library that it draws with, is not installed.
     """
     try:
-        import weasyprint
+        with warnings.catch_warnings():
+            # Without HarfBuzz-Subset it subsets fonts in another way today, and says that a later version will not.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import weasyprint
     except ModuleNotFoundError as error:
         raise missing_extra("report", needed_for="A PDF") from error
     except OSError as error:
