@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -24,6 +25,8 @@ Report = Callable[[str, int, int], None]
 
 #: Wide enough for a table that goes to a file or a pipe, where there is no window to fit.
 _WIDTH_OF_A_FILE = 160
+#: Work shorter than this leaves no line in a log.
+QUIET_SECONDS = 5.0
 
 
 def plain(value: Any) -> Any:
@@ -128,7 +131,9 @@ def progress(what: str, *, quiet: bool, in_bytes: bool = False) -> Iterator[Adva
 
 @contextmanager
 def stages(*, quiet: bool) -> Iterator[Report]:
-    """Show the stages of a long piece of work on stderr, each with its bar; nothing where that is no terminal.
+    """Show the stages of a long piece of work on stderr: bars on a terminal, in a log a line a stage and a quarter.
+
+    A log is told nothing of the first seconds: short work, and what is refused at once, leaves its answer alone there.
 
     Parameters
     ----------
@@ -138,8 +143,11 @@ def stages(*, quiet: bool) -> Iterator[Report]:
     ------
     callable ``report(what, done, of)``; ``of`` is 0 where nobody knows
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet:
         yield lambda _what, _done, _of: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -154,6 +162,21 @@ def stages(*, quiet: bool) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("", total=None)
         yield lambda what, done, of: bars.update(bar, description=what, completed=done, total=of or None)
+
+
+def _lines() -> Report:
+    """Return what reports in plain lines, for logs: who reads one must see that long work goes on."""
+    began = time.monotonic()
+    said: set[str] = set()
+
+    def report(what: str, done: int, of: int) -> None:
+        quarter = min(4 * done // of, 3) if of else 0
+        line = f"{what}: {25 * quarter} %" if quarter else what
+        if line not in said and time.monotonic() - began >= QUIET_SECONDS:
+            said.add(line)
+            note(line)
+
+    return report
 
 
 def _cell(value: Any) -> str:

@@ -72,3 +72,26 @@ def test_progress_says_nothing_where_there_is_no_terminal(capsys: pytest.Capture
         advance(2, 2)
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "")
+
+
+def test_a_log_gets_a_line_a_stage_and_a_quarter_of_long_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    with console.stages(quiet=False) as report:
+        report("Reading", 0, 0)
+        clock[0] = console.QUIET_SECONDS
+        for done in range(9):
+            report("Fine-tuning", done, 8)
+        report("Judging", 0, 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["Fine-tuning", "Fine-tuning: 25 %", "Fine-tuning: 50 %", "Fine-tuning: 75 %", "Judging"]
+
+
+def test_quiet_work_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
+    with console.stages(quiet=True) as report:
+        report("Reading", 0, 0)
+        report("Judging", 0, 0)
+    assert capsys.readouterr() == ("", "")
