@@ -21,7 +21,7 @@ from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.words import INSTRUCTION
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
-from tapereader.training.experiment import baseline_outputs
+from tapereader.training.experiment import baseline_outputs, check_baselines
 from tapereader.training.generation import GeneratingModel, finetune_generating
 
 
@@ -49,6 +49,7 @@ def train_words(
             f"Answers in words are learnt for one label a text, without a second text; {config.dataset!r} is "
             f"{labelled.card.contract.kind}{' with pairs' if labelled.pairs is not None else ''}."
         )
+    check_baselines(config.judging)
     question = config.question or find_task(labelled.card.task).question
     say("Fine-tuning", 0, 0)
     with run_folder(out, {"config": config.id, "data": labelled.id, "split": split.id}) as work:

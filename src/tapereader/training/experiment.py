@@ -82,6 +82,7 @@ def run_trial(
     groups : int array (N,) of rows that stay together, for the baselines' inner choices
     work_dir, progress, allow_download : as in :func:`tapereader.training.trainer.finetune`
     """
+    check_baselines(judging)
     train, validation, test = (labelled.take(part) for part in (split.train, split.validation, split.test))
     model = finetune(
         train, validation if len(validation) else None, config,
@@ -98,6 +99,19 @@ def run_trial(
         outputs=decode(contract, model.logits(test.texts, test.pairs), calibration),
         others=others,
     )
+
+
+def check_baselines(judging: JudgingConfig) -> None:
+    """Refuse a baseline nobody knows; called before anything is learnt, which takes minutes.
+
+    Raises
+    ------
+    ConfigError
+        If a baseline's name is unknown.
+    """
+    unknown = [name for name in judging.baselines if name not in BASELINES]
+    if unknown:
+        raise ConfigError(f"`baselines` must be among {', '.join(BASELINES)}; got {', '.join(unknown)}.")
 
 
 def calibrate(model: FinetunedModel, validation: LabelledText, judging: JudgingConfig) -> Calibration:
@@ -147,9 +161,7 @@ def baseline_outputs(
     ConfigError
         If a baseline's name is unknown.
     """
-    unknown = [name for name in judging.baselines if name not in BASELINES]
-    if unknown:
-        raise ConfigError(f"`baselines` must be among {', '.join(BASELINES)}; got {', '.join(unknown)}.")
+    check_baselines(judging)
     learn = np.concatenate([split.train, split.validation])
     train, test = labelled.take(learn), labelled.take(split.test)
     own_groups = None if groups is None else groups[learn]

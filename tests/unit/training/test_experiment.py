@@ -93,7 +93,10 @@ def test_only_what_was_asked_for_is_computed(bert: Path) -> None:
     assert found.others == {}
 
 
-def test_an_unknown_baseline_is_refused_by_name(bert: Path) -> None:
+def test_an_unknown_baseline_is_refused_by_name_before_anything_is_learnt(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tapereader.training.experiment.finetune", lambda *_, **__: pytest.fail("it learnt"))
     with pytest.raises(ConfigError) as caught:
         run_trial(labelled_rows(n=105), SPLIT, recipe(bert, epochs=1), JudgingConfig(baselines=("bert", "tfidf")))
     assert str(caught.value) == ("`baselines` must be among majority, word-list, tfidf, frozen-embedding; got bert.")
