@@ -16,6 +16,7 @@ from transformers.utils import logging as hf_logging
 
 from tapereader.core.errors import ConfigError
 from tapereader.models.heads import Loss
+from tapereader.models.unpadding import Layout, first_position
 
 Pooling = Literal["mean", "last"]
 #: Where a model type needs its encoder alone; the decoder of these would only cost time.
@@ -41,6 +42,7 @@ class TextNetwork(nn.Module):
     ----------
     slice_tokens : while training, a batch of more than three times as many tokens (one of very long documents) is run
         in slices of so many, whose insides are computed again for the backward pass: memory stays that of one slice
+    unpads : whether the backbone sees real tokens alone; set by :func:`tapereader.models.unpadding.unpadded`
     """
 
     #: Read by transformers' Trainer when a checkpoint lacks the second name of a tied weight.
@@ -58,6 +60,7 @@ class TextNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.loss = loss
         self.slice_tokens: int | None = None
+        self.unpads = False
         self.takes_type_ids = takes_type_ids(backbone)
 
     def embed(self, attention_mask: Tensor, **inputs: Tensor) -> Tensor:
@@ -72,7 +75,7 @@ class TextNetwork(nn.Module):
         -------
         tensor (B, D), float32
         """
-        hidden = self.backbone(attention_mask=attention_mask, **inputs).last_hidden_state
+        hidden = self._hidden(attention_mask, inputs)
         # Prompt tuning puts its virtual tokens first and returns them with the rest; they are not part of the text.
         hidden = hidden[:, hidden.shape[1] - attention_mask.shape[1] :]
         if self.pooling == "last":
@@ -83,6 +86,15 @@ class TextNetwork(nn.Module):
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
         pooled: Tensor = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
         return pooled
+
+    def _hidden(self, attention_mask: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        if not self.unpads:
+            out: Tensor = self.backbone(attention_mask=attention_mask, **inputs).last_hidden_state
+            return out
+        layout = Layout.of(attention_mask, next(self.backbone.parameters()).dtype)
+        rows = {name: layout.row(value) for name, value in inputs.items()}
+        positions = layout.positions(first_position(self.backbone))
+        return layout.rectangle(self.backbone(position_ids=positions, layout=layout, **rows).last_hidden_state)
 
     def _embed_bounded(self, attention_mask: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         """Embed all chunks at once, or slice by slice where they would take too much memory."""

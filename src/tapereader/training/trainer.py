@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 import time
@@ -24,6 +25,7 @@ from tapereader.models.adapters import AdapterConfig, attach, merge, trainable_s
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.models.heads import ObjectiveConfig, build_loss
 from tapereader.models.network import TextNetwork, hidden_width, load_backbone, position_limit
+from tapereader.models.unpadding import can_unpad, unpadded
 from tapereader.sources.labelled import LabelledText
 from tapereader.training.batches import Collator, EncodedDataset, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
@@ -38,8 +40,8 @@ from tapereader.training.optimization import (
 )
 from tapereader.training.scoring import predict_logits
 
-#: Raised whenever a change makes the same config, data and seed give another model: results kept under an older one
-#: are then measured again.
+#: Raised whenever a change makes the same config, data and seed give another model, beyond the order of sums (which the
+#: number of threads moves as well): results kept under an older one are then measured again.
 REVISION = 1
 
 
@@ -218,7 +220,8 @@ def finetune(
         trainer.scale = scale
         trainer.watch = watch
         resume = last_complete_checkpoint(work_dir) if keep else None
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        with unpadded(network) if _unpads(network, config) else contextlib.nullcontext():
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         history = [{k: float(v) for k, v in entry.items()} for entry in trainer.state.log_history]
     stopped_early = config.early_stopping_patience is not None
     to_float32(network, optimizer, use_masters=not stopped_early)
@@ -283,6 +286,13 @@ def _caches(network: TextNetwork, config: FinetuneConfig) -> bool:
         and config.encoder_dropout == 0.0
         and can_cache(network)
     )
+
+
+def _unpads(network: TextNetwork, config: FinetuneConfig) -> bool:
+    # Learnt tokens before the text have no place in the layout, and dropout would be drawn over another shape: the same
+    # seed would give another model.
+    before_text = config.adapter.method in ("prompt", "prefix")
+    return not before_text and config.encoder_dropout == 0.0 and can_unpad(network.backbone)
 
 
 def _arguments(
