@@ -73,6 +73,44 @@ def test_a_regression_is_judged_the_same_way(tmp_path: Path) -> None:
     assert again.baselines == {}
 
 
+def test_rows_of_one_group_count_once_in_every_interval_test_and_inner_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty stories of three rows, no two of them near-copies: the ``group`` column alone binds them."""
+    from tapereader.training.baselines import TfidfLinear
+
+    rows = labelled_rows(n=150, seed=5)
+    numbered = enumerate(zip(rows.texts, rows.frame["label"], strict=True))
+    lines = [f"{text} {number},{label},story {number // 3}" for number, (text, label) in numbered]
+    (tmp_path / "told.csv").write_text("\n".join(["text,label,story", *lines]) + "\n", encoding="utf-8")
+    given: list[Any] = []
+    fit = TfidfLinear.fit
+
+    def watched(self: Any, texts: Any, targets: Any, **rest: Any) -> Any:
+        given.append((list(texts), rest["groups"]))
+        return fit(self, texts, targets, **rest)
+
+    monkeypatch.setattr(TfidfLinear, "fit", watched)
+    made = make(
+        tmp_path, dataset=str(tmp_path / "told.csv"), columns={"task_kind": "single-label", "group": "story"},
+        judging={"baselines": ["tfidf"]},
+    )  # fmt: skip
+    found = evaluate(made.bundle, str(tmp_path / "told.csv"), options=FileOptions(group="story"), baselines=("tfidf",))
+    stories = found.n // 3
+    assert found.n > 20
+    stored = made.facts
+    assert stored["evaluation"]["n_groups"] == found.evaluation.n_groups == stories
+    assert stored["comparisons"]["tfidf"]["n_groups"] == found.comparisons["tfidf"].n_groups == stories
+    assert [part.to_dict() for part in found.slices] == stored["slices"]
+    assert len(given) == 2
+    for texts, groups in given:
+        of_text = [int(text.split()[-1]) // 3 for text in texts]
+        pairs = set(zip(of_text, groups.tolist(), strict=True))
+        assert len(pairs) == len(set(of_text)) == len(set(groups.tolist()))
+    whole = evaluate(made.bundle, str(tmp_path / "told.csv"), part="all", options=FileOptions(group="story"))
+    assert whole.evaluation.n_groups == 50
+
+
 @pytest.mark.parametrize(("part", "n"), [("train", 36), ("validation", 12), ("all", 60)])
 def test_rows_it_has_seen_are_judged_only_when_asked_and_named_so(part: Any, n: int, made: Any) -> None:
     found = evaluate(made.bundle, str(made.bundle.path.parent / "rows.csv"), part=part)

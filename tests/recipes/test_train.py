@@ -86,9 +86,9 @@ def test_engine_and_predict_answer_as_the_network_did(made: Any, bert: Path) -> 
     rows = read_labelled(made.bundle.path.parent / "rows.csv")
     config = TrainConfig.load(made.bundle.path / "config.yaml")
     from tapereader.bundle import decode
-    from tapereader.dataset.choice import choose_split, find_near_duplicates
+    from tapereader.dataset.choice import choose_split, find_groups
 
-    split = choose_split(rows, config.split, find_near_duplicates(rows, config.split).groups)
+    split = choose_split(rows, config.split, find_groups(rows, config.split))
     assert split.id in made.bundle.manifest["split_ids"].values()
     model = finetune(rows.take(split.train), None, config.finetune.replace(backbone=str(bert)))
     expected = decode(made.bundle.contract, model.logits(rows.texts), made.bundle.calibration)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tapereader.core.config import Config
 from tapereader.dataset.documents import NearDuplicates, near_duplicate_groups
 from tapereader.dataset.official import official_split, without_overlap
-from tapereader.dataset.parts import Split
+from tapereader.dataset.parts import Split, split_groups
 from tapereader.dataset.splits import train_validation_test, with_validation
 from tapereader.dataset.timesplit import time_split
 from tapereader.sources.labelled import LabelledText
@@ -47,6 +47,24 @@ def find_near_duplicates(labelled: LabelledText, config: SplitConfig) -> NearDup
     return near_duplicate_groups(labelled.texts, threshold=config.near_duplicates)
 
 
+def find_groups(labelled: LabelledText, config: SplitConfig) -> NDArray[np.int64]:
+    """Return the groups of rows that are no evidence apart: near-copies, joined with the set's own ``group`` column.
+
+    One answer for everything that must not count a row twice: the split, the baselines' inner choices, the intervals,
+    the paired tests and the calibration.
+
+    Parameters
+    ----------
+    labelled : N rows
+    config : its ``near_duplicates`` is the similarity from which texts are near-copies
+
+    Returns
+    -------
+    int array (N,), numbered 0..n-1
+    """
+    return split_groups(labelled, find_near_duplicates(labelled, config).groups)
+
+
 def choose_split(labelled: LabelledText, config: SplitConfig, groups: NDArray[np.int64]) -> Split:
     """Return the split a config asks for.
 
@@ -56,7 +74,7 @@ def choose_split(labelled: LabelledText, config: SplitConfig, groups: NDArray[np
     ----------
     labelled : N rows
     config : which split
-    groups : near-duplicate groups, int array (N,)
+    groups : of :func:`find_groups`, int array (N,)
     """
     train = 1.0 - config.validation - config.test
     if config.kind == "time":

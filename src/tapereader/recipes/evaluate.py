@@ -14,7 +14,7 @@ from tapereader.bundle import Bundle
 from tapereader.bundle.conformal import abstentions, prediction_intervals, prediction_sets
 from tapereader.core.errors import BundleError, ConfigError, DataError
 from tapereader.dataset import check
-from tapereader.dataset.choice import SplitConfig, choose_split, find_near_duplicates
+from tapereader.dataset.choice import SplitConfig, choose_split, find_groups
 from tapereader.engine import Engine
 from tapereader.recipes.data import FileOptions, open_labelled
 from tapereader.sources import LabelledText
@@ -141,7 +141,9 @@ def evaluate(
         evaluation=evaluation,
         baselines=found,
         comparisons=against,
-        slices=score_slices(judged, judged.targets(), outputs, contract, threshold=calibration.threshold),
+        slices=score_slices(
+            judged, judged.targets(), outputs, contract, groups=groups[rows], threshold=calibration.threshold, seed=seed
+        ),
         mistakes=worst_mistakes(judged, judged.targets(), outputs, contract, threshold=calibration.threshold),
     )
 
@@ -149,7 +151,7 @@ def evaluate(
 def _rows(
     bundle: Bundle, labelled: LabelledText, part: Part, *, own: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to judge, the rows a baseline may learn from, and near-duplicate groups."""
+    """Return the rows to judge, the rows a baseline may learn from, and the groups of all rows."""
     everything, nothing = np.arange(len(labelled)), np.arange(0)
     if not own:
         if part != "all":
@@ -157,9 +159,9 @@ def _rows(
                 f"`split` must be 'all' for rows the bundle was not trained on; got {part!r}. The bundle has a split "
                 f"of {', '.join(bundle.manifest.get('data_ids', {}))} only, with the contents it had then."
             )
-        return everything, nothing, find_near_duplicates(labelled, SplitConfig()).groups
+        return everything, nothing, find_groups(labelled, SplitConfig())
     config = SplitConfig.from_mapping(bundle.manifest["config"]["split"])
-    groups = find_near_duplicates(labelled, config).groups
+    groups = find_groups(labelled, config)
     split = choose_split(labelled, config, groups)
     if split.id not in bundle.manifest["split_ids"].values():
         raise BundleError(

@@ -34,8 +34,9 @@ def model_facts(
     Parameters
     ----------
     title : of card and page
-    labelled, split, groups : all rows, how they were dealt, and their near-duplicate groups
-    near_duplicates : the threshold of those groups
+    labelled, split, groups : all rows, how they were dealt, and which are no evidence apart (near-copies, and rows of
+        one value of the set's ``group`` column)
+    near_duplicates : the threshold of near-copies
     seed : of the intervals
     trial : the trained model and all answers
     manifest : of the run
@@ -109,7 +110,9 @@ def _facts(
         ).to_dict()
         for name, theirs in answered.items()
     }
-    parts = score_slices(test, targets, outputs, contract, threshold=calibration.threshold)
+    parts = score_slices(
+        test, targets, outputs, contract, groups=own_groups, threshold=calibration.threshold, seed=seed
+    )
     wrong = worst_mistakes(test, targets, outputs, contract, threshold=calibration.threshold)
     facts: ModelFacts = {
         "title": title,

@@ -14,7 +14,7 @@ from tapereader.bundle import Bundle
 from tapereader.bundle.writing import refuse_taken
 from tapereader.core.errors import ConfigError
 from tapereader.dataset import check
-from tapereader.dataset.choice import choose_split, find_near_duplicates
+from tapereader.dataset.choice import choose_split, find_groups
 from tapereader.dataset.parts import Split
 from tapereader.governance import ModelFacts, RunManifest, collect_environment
 from tapereader.models.backbones import ResolvedBackbone
@@ -34,7 +34,7 @@ class Prepared:
     ----------
     labelled : all rows
     split : how they were dealt
-    groups : int array (N,), near-copies have one number
+    groups : int array (N,), one number for rows that are no evidence apart: near-copies, and one value of ``group``
     warnings : findings that did not stop the run
     """
 
@@ -80,7 +80,7 @@ def prepare(config: TrainConfig, out: Path, *, replace: bool, say: Report, data_
     labelled = open_labelled(config.dataset, options=options, root=data_root)
     checked = check(labelled, threshold=config.split.near_duplicates)
     checked.raise_for_errors()
-    groups = find_near_duplicates(labelled, config.split).groups
+    groups = find_groups(labelled, config.split)
     split = choose_split(labelled, config.split, groups)
     return Prepared(labelled=labelled, split=split, groups=groups, warnings=tuple(checked.lines()))
 

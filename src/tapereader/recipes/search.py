@@ -16,7 +16,7 @@ import pandas as pd
 from tapereader.core.config import Config
 from tapereader.core.errors import ConfigError
 from tapereader.dataset import check
-from tapereader.dataset.choice import choose_split, find_near_duplicates
+from tapereader.dataset.choice import choose_split, find_groups
 from tapereader.dataset.parts import Split
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.recipes.data import FileOptions, open_labelled
@@ -92,7 +92,7 @@ def search(
     labelled = open_labelled(asked.dataset, options=options, root=data_root)
     checked = check(labelled, threshold=asked.split.near_duplicates)
     checked.raise_for_errors()
-    split = choose_split(labelled, asked.split, find_near_duplicates(labelled, asked.split).groups)
+    split = choose_split(labelled, asked.split, find_groups(labelled, asked.split))
     stamp = json.dumps({"search": config.id, "data": labelled.id, "split": split.id})
     trials = config.search.trials
     with _claimed(out, stamp):

@@ -15,6 +15,7 @@ from tapereader.bundle.calibration import FloatArray
 from tapereader.bundle.conformal import answers
 from tapereader.bundle.contract import UNPARSED, LabelContract
 from tapereader.core.errors import DataError
+from tapereader.dataset.parts import split_groups
 from tapereader.sources.labelled import LabelledText
 from tapereader.training.evaluation import evaluate_outputs
 
@@ -87,6 +88,7 @@ def score_slices(
     outputs: FloatArray,
     contract: LabelContract,
     *,
+    groups: NDArray[np.int64] | None = None,
     threshold: float = 0.5,
     seed: int = 0,
 ) -> list[Slice]:
@@ -102,6 +104,8 @@ def score_slices(
     targets : as the contract's targets are
     outputs : array (N, C) of probabilities, or (N,) of values
     contract : label contract
+    groups : int array (N,) of rows that are resampled together; None takes the set's own ``group`` column, or single
+        rows where it has none
     threshold : multi-label only
     seed : of the intervals
 
@@ -111,7 +115,10 @@ def score_slices(
         If rows, targets and outputs do not fit each other.
     """
     _check(labelled, outputs)
-    groups = labelled.frame["group"].to_numpy() if "group" in labelled.frame.columns else None
+    together = groups
+    if together is None and "group" in labelled.frame.columns:
+        # A row without a value stands alone.
+        together = split_groups(labelled, np.arange(len(labelled)))
     found = []
     for by, value, rows in _parts(labelled):
         if rows.sum() < _LEAST_ROWS:
@@ -120,7 +127,7 @@ def score_slices(
             contract,
             targets[rows],
             outputs[rows],
-            groups=None if groups is None else groups[rows],
+            groups=None if together is None else together[rows],
             seed=seed,
             threshold=threshold,
         )

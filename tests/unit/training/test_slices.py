@@ -79,6 +79,16 @@ def test_groups_of_rows_are_resampled_whole() -> None:
     assert plain.low < plain.high
 
 
+def test_groups_that_are_given_go_before_the_column() -> None:
+    text, targets, outputs = hundred()
+    alone = labelled(TWO, text.frame.assign(group=[None] * 100))
+    by_ten = score_slices(alone, targets, outputs, TWO, groups=np.arange(100) // 10)
+    wide = next(part for part in by_ten if part.value == "wire")
+    assert wide.low == wide.high == wide.score
+    plain = next(part for part in score_slices(alone, targets, outputs, TWO) if part.value == "wire")
+    assert plain.low < plain.high  # rows without a value stand alone
+
+
 def test_the_surest_mistake_comes_first_with_its_row() -> None:
     text, targets, outputs = hundred()
     found = worst_mistakes(text, targets, outputs, TWO, k=30)
