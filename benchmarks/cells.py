@@ -28,7 +28,8 @@ def measured(
 ) -> dict[str, Any] | None:
     """Return a cell's result, measuring it if nobody has.
 
-    Two runs at once share the work: a cell that another process is at is passed over, and None is returned.
+    Two runs at once share the work: a cell that another process is at is passed over, and None is returned. Measured
+    again, a result comes without a hardware entry, and what stands is left as it is: :func:`stored` gives it.
 
     Parameters
     ----------
@@ -37,11 +38,12 @@ def measured(
     measure : makes the result, plain JSON types
     again : measure even where a result stands, without writing it
     """
-    path = cell_path(experiment, key)
-    if path.is_file() and not again:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
     if again:
         return {"key": key, "result": measure()}
+    standing = stored(experiment, key)
+    if standing is not None:
+        return standing
+    path = cell_path(experiment, key)
     with _claimed(path) as ours:
         if not ours:
             return None
@@ -61,6 +63,12 @@ def measured(
         draft.write_text(json.dumps(cell, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(draft, path)
         return cell
+
+
+def stored(experiment: str, key: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the cell whose key is exactly this one, or None for not measured."""
+    path = cell_path(experiment, key)
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def cells(experiment: str) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Fine-tune on the labelled sets, fold by fold, beside the baselines; results in ``benchmarks/results``.
 
 Needs ``TAPEREADER_DATA``. ``python benchmarks/text_sets.py phrasebank-50-fast --threads 2`` measures what is missing of
-one experiment; ``--again 1`` measures its first fold once more and shows both results.
+one experiment; ``--again 1`` measures its first fold once more and shows the stored result beside the new one, writing
+nothing. ``methods --only LoRA`` takes one way of learning out of that experiment.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from cells import measured
-from experiments import ALL, Experiment
+from cells import measured, stored
+from experiments import ALL, METHODS, Experiment
 
 from tapereader.bundle.conformal import answers
 from tapereader.dataset import grouped_folds, near_duplicate_groups, official_split, with_validation, without_overlap
@@ -77,17 +78,29 @@ def _answers(contract: Any, outputs: Any, threshold: float) -> list[Any]:
     return [int(value) for value in given]
 
 
+def cell_key(experiment: Experiment, labelled: LabelledText, split: Split, fold: int) -> dict[str, Any]:
+    """Return everything that decides one cell: its file is named by it, and the tables read no other."""
+    return {
+        "dataset": experiment.dataset, "data": labelled.id, "split": split.id, "config": experiment.config.id,
+        "baselines": list(experiment.baselines), "revision": REVISION, "fold": fold, **experiment.extra,
+    }  # fmt: skip
+
+
 def run(experiment: Experiment, *, again: int | None = None) -> None:
     """Measure every missing cell of an experiment, or one of them again."""
     labelled = load_dataset(experiment.dataset)
     groups = near_duplicate_groups(labelled.texts).groups
-    for position, split in enumerate(splits_of(experiment, labelled, groups), start=1):
+    splits = splits_of(experiment, labelled, groups)
+    if again is not None and not 1 <= again <= len(splits):
+        raise SystemExit(f"`--again` must be a fold of {experiment.name}, 1 to {len(splits)}; got {again}.")
+    for position, split in enumerate(splits, start=1):
         if again is not None and position != again:
             continue
-        key = {
-            "dataset": experiment.dataset, "data": labelled.id, "split": split.id, "config": experiment.config.id,
-            "baselines": list(experiment.baselines), "revision": REVISION, "fold": position, **experiment.extra,
-        }  # fmt: skip
+        key = cell_key(experiment, labelled, split, position)
+        title = " ".join(map(str, (experiment.name, *experiment.extra.values(), split.name)))
+        if again is not None:
+            standing = stored(experiment.name, key)
+            print(f"{title}, stored: {_shown(standing) if standing else 'nothing'}", flush=True)
         started = time.perf_counter()
         cell = measured(
             experiment.name,
@@ -96,24 +109,18 @@ def run(experiment: Experiment, *, again: int | None = None) -> None:
             again=again is not None,
         )
         if cell is None:
-            print(f"{experiment.name} {split.name}: another process is at it", flush=True)
+            print(f"{title}: another process is at it", flush=True)
             continue
-        scores = {
-            name: {
-                m: round(v, 4)
-                for m, v in found["metrics"].items()
-                if v is not None and m in ("accuracy", "macro_f1", "micro_f1", "r2", "spearman")
-            }
-            for name, found in cell["result"]["models"].items()
-        }
-        print(
-            experiment.name,
-            experiment.extra or "",
-            split.name,
-            f"{time.perf_counter() - started:.0f} s",
-            scores,
-            flush=True,
-        )
+        said = f"{title}{'' if again is None else ', measured again'}"
+        print(f"{said}, {time.perf_counter() - started:.0f} s: {_shown(cell)}", flush=True)
+
+
+def _shown(cell: dict[str, Any]) -> dict[str, dict[str, float]]:
+    wanted = ("accuracy", "macro_f1", "micro_f1", "r2", "spearman")
+    return {
+        name: {m: round(v, 4) for m, v in found["metrics"].items() if v is not None and m in wanted}
+        for name, found in cell["result"]["models"].items()
+    }
 
 
 def main() -> None:
@@ -122,6 +129,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="experiments; all where none is named")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--again", type=int, default=None, help="measure this fold again, and write nothing")
+    parser.add_argument("--only", metavar="METHOD", default=None, help="of `methods`, this way of learning alone")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -129,10 +137,16 @@ def main() -> None:
         return
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    wanted = options.names or [experiment.name for experiment in ALL]
-    for name in dict.fromkeys(wanted):
+    wanted = options.names or list(dict.fromkeys(experiment.name for experiment in ALL))
+    known = {experiment.name for experiment in ALL}
+    if unknown := [name for name in wanted if name not in known]:
+        raise SystemExit(f"`names` must be among {', '.join(sorted(known))}; got {', '.join(unknown)}.")
+    methods = [experiment.extra["method"] for experiment in METHODS]
+    if options.only is not None and options.only not in methods:
+        raise SystemExit(f"`--only` must be one of {', '.join(methods)}; got {options.only!r}.")
+    for name in wanted:
         for experiment in ALL:
-            if experiment.name == name:
+            if experiment.name == name and options.only in (None, experiment.extra.get("method")):
                 run(experiment, again=options.again)
 
 
