@@ -42,6 +42,8 @@ class TextNetwork(nn.Module):
     ----------
     slice_tokens : while training, a batch of more than three times as many tokens (one of very long documents) is run
         in slices of so many, whose insides are computed again for the backward pass: memory stays that of one slice
+    centre, gain : what the head reads is ``(embedding - centre) * gain``; None and 1 unless
+        :func:`tapereader.training.standardising.standardise_embedding` set them, and again after :meth:`fold`
     unpads : whether the backbone sees real tokens alone; set by :func:`tapereader.models.unpadding.unpadded`
     """
 
@@ -60,6 +62,9 @@ class TextNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.loss = loss
         self.slice_tokens: int | None = None
+        self.register_buffer("centre", None, persistent=False)
+        self.centre: Tensor | None
+        self.gain = 1.0
         self.unpads = False
         self.takes_type_ids = takes_type_ids(backbone)
 
@@ -86,6 +91,15 @@ class TextNetwork(nn.Module):
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
         pooled: Tensor = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
         return pooled
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Write centre and gain into the head, which then gives the same logits from the embedding as it is."""
+        if self.centre is None:
+            return
+        self.head.weight.mul_(self.gain)
+        self.head.bias.sub_(self.head.weight @ self.centre.to(self.head.weight))
+        self.centre, self.gain = None, 1.0
 
     def _hidden(self, attention_mask: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         if not self.unpads:
@@ -134,6 +148,8 @@ class TextNetwork(nn.Module):
         pooled = self._embed_bounded(
             attention_mask, {name: value for name, value in inputs.items() if value is not None}
         )
+        if self.centre is not None:
+            pooled = (pooled - self.centre) * self.gain
         chunk_logits = self.head(self.dropout(pooled).to(self.head.weight.dtype)).float()
         if len(chunk_logits) == n_documents:
             logits = chunk_logits

@@ -39,6 +39,7 @@ from tapereader.training.optimization import (
     resolve_precision,
 )
 from tapereader.training.scoring import predict_logits
+from tapereader.training.standardising import standardise_embedding
 
 #: Raised whenever a change makes the same config, data and seed give another model, beyond the order of sums (which the
 #: number of threads moves as well): results kept under an older one are then measured again.
@@ -180,9 +181,10 @@ def finetune(
     steps = config.epochs * steps_an_epoch
     hooks = attach(network, config.adapter, total_steps=steps)
     trainable, parameters = trainable_share(network)
+    collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
+    standardise_embedding(network, data, collator)
     if precision == "bfloat16":
         network.backbone.to(torch.bfloat16)
-    collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
     restore = None
     started = time.perf_counter()
     if _caches(network, config):
@@ -229,6 +231,7 @@ def finetune(
         restore()
         network.backbone.float()
     merge(network, config.adapter)
+    network.fold()
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
