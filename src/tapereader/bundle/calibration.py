@@ -21,7 +21,8 @@ class Calibration:
     Parameters
     ----------
     temperature : logits are divided by it before they become probabilities; 1 changes nothing
-    coverage : promised share of prediction sets (or intervals) that contain the truth, or None where there is none
+    coverage : promised share of prediction sets (or intervals) that contain the truth, for a row drawn from a new group
+        of rows that resemble each other, or None where there is none
     conformal_quantile : threshold of the split-conformal score; for regression the half-width of the interval
     abstain_below : the model abstains where its greatest probability is lower, or None for never
     threshold : multi-label only: a label is given where its probability reaches this

@@ -165,7 +165,7 @@ def _calibration(facts: ModelFacts) -> Iterator[str]:
     yield f"Fitted on {calibration['n']:,} held-out rows; temperature {number(calibration['temperature'])}."
     coverage = evaluation.get("coverage")
     if calibration["coverage"] is None:
-        yield "They were too few to promise any coverage, so it gives no prediction sets."
+        yield "Their groups were too few to promise any coverage, so it gives no prediction sets."
     elif coverage is not None:
         size = "labels a set" if facts["contract"]["kind"] != "regression" else "wide"
         held, low, high = (_percent(coverage[end]) for end in ("value", "low", "high"))

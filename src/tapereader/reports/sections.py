@@ -36,7 +36,7 @@ def trust(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
     if not calibration["n"]:
         yield "It was not calibrated: its probabilities are the network's own. "
     elif calibration["coverage"] is None:
-        yield f"Calibrated on {calibration['n']:,} held-out rows, too few to promise any coverage. "
+        yield f"Calibrated on {calibration['n']:,} held-out rows, in too few groups to promise any coverage. "
     else:
         yield f"Calibrated on {calibration['n']:,} held-out rows. "
         coverage = evaluation["coverage"]

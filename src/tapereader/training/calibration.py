@@ -23,6 +23,8 @@ def fit_calibration(
     logits: FloatArray,
     targets: NDArray[np.int64] | FloatArray,
     *,
+    groups: NDArray[np.int64] | None = None,
+    seed: int = 0,
     coverage: float = 0.9,
     abstain_at: float | None = None,
     target_mean: float = 0.0,
@@ -32,10 +34,15 @@ def fit_calibration(
 
     The temperature minimises the negative log-likelihood, with a prior worth one example that keeps it near 1 (held-out
     rows that are all right would otherwise call for a temperature of 0). Prediction sets are split conformal: the
-    quantile of rank ``ceil((n + 1) * coverage)`` among the held-out scores, which promises coverage for exchangeable
-    rows whatever the model. One number, the temperature, is fitted on the same rows; its effect on coverage is far
-    below the noise of ``n`` rows. Where ``n`` is too small for the promise (below 9 rows for 0.9) there is none:
-    ``coverage`` is None.
+    quantile of rank ``ceil((m + 1) * coverage)`` among the held-out scores, which promises coverage for exchangeable
+    scores whatever the model. Rows of one group resemble each other and new text comes in new groups, so rows are not
+    exchangeable and groups are: one row of each of the ``m`` groups, drawn at random, gives a score, and the promise is
+    for a row drawn from a new group. Where ``m`` is too small for it (below 9 groups for 0.9) there is none:
+    ``coverage`` is None. Temperature, threshold and abstention use every row.
+
+    Coverage is approximate in two ways that no formula here mends. The temperature, one number, is fitted on the same
+    rows; its effect is far below the noise of ``m`` scores. And where these rows also stopped the training or chose a
+    recipe, the model fits them better than it will fit new ones, and the sets are somewhat too small.
 
     Parameters
     ----------
@@ -43,6 +50,8 @@ def fit_calibration(
     logits : array (N, W) of raw outputs
     targets : int array (N,) of contract positions; array (N, C) of 0 and 1 for multi-label; array (N,) of values on
         the target's own scale for regression
+    groups : int array (N,), one number for rows that are no evidence apart, or None where every row stands alone
+    seed : of the row drawn from each group
     coverage : promised share of prediction sets that contain the truth, in (0, 1)
     abstain_at : accuracy wanted among the answers that are kept, in (0, 1), or None for answering always
     target_mean, target_scale : regression only: the network learnt ``(y - mean) / scale``
@@ -57,20 +66,22 @@ def fit_calibration(
     ConfigError
         If ``coverage`` or ``abstain_at`` is outside (0, 1).
     DataError
-        If logits and targets do not fit each other or the contract, or there is no row.
+        If logits, targets and groups do not fit each other or the contract, or there is no row.
 
     References
     ----------
-    Guo et al. (2017), ICML, sec. 4.2; Angelopoulos and Bates (2023), Foundations and Trends in Machine Learning 16(4).
+    Guo et al. (2017), ICML, sec. 4.2; Angelopoulos and Bates (2023), Foundations and Trends in Machine Learning 16(4);
+    Dunn, Wasserman and Ramdas (2023), Journal of the American Statistical Association 118(544) (one row of each group).
     """
     for name, share in (("coverage", coverage), ("abstain_at", abstain_at)):
         if share is not None and not 0 < share < 1:
             raise ConfigError(f"`{name}` must be a share between 0 and 1, such as 0.9; got {share!r}.")
     logits, goals = _checked(contract, logits, targets)
+    drawn = _one_of_each(groups, len(goals), seed)
     plain = Calibration(target_mean=target_mean, target_scale=target_scale)
     if contract.kind == "regression":
         residuals = np.abs(goals - decode(contract, logits, plain))
-        quantile = conformal_quantile(residuals, coverage=coverage)
+        quantile = conformal_quantile(residuals[drawn], coverage=coverage)
         return Calibration(
             coverage=None if quantile is None else coverage,
             conformal_quantile=quantile,
@@ -81,7 +92,7 @@ def fit_calibration(
     temperature = fit_temperature(contract, logits, goals)
     outputs = decode(contract, logits, Calibration(temperature=temperature))
     threshold = _fit_threshold(outputs, goals) if contract.kind == "multi-label" else 0.5
-    quantile = conformal_quantile(_scores(contract, outputs, goals), coverage=coverage)
+    quantile = conformal_quantile(_scores(contract, outputs, goals)[drawn], coverage=coverage)
     abstain_below = None
     if abstain_at is not None:
         given = answers(contract, outputs, threshold=threshold)
@@ -178,6 +189,16 @@ def abstention_threshold(sure: FloatArray, right: NDArray[np.bool_], *, accuracy
     last_of_its_kind = np.append(sure[order][1:] != sure[order][:-1], True)
     found = np.flatnonzero(reaches & last_of_its_kind)
     return float(sure[order][found[-1]]) if len(found) else None
+
+
+def _one_of_each(groups: NDArray[np.int64] | None, n: int, seed: int) -> NDArray[np.int64]:
+    """Return the positions of one row of each group, each row of a group as likely as the others."""
+    if groups is None:
+        return np.arange(n)
+    if np.shape(groups) != (n,):
+        raise DataError(f"`groups` must hold one group for each of {n} held-out rows; got shape {np.shape(groups)}.")
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[np.unique(np.asarray(groups)[order], return_index=True)[1]])
 
 
 def _scores(contract: LabelContract, outputs: FloatArray, targets: NDArray[np.int64] | FloatArray) -> FloatArray:

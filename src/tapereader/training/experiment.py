@@ -34,7 +34,7 @@ class JudgingConfig(Config):
     """What is decided on held-out text, and what the model is shown beside."""
 
     coverage: float = Field(default=0.9, gt=0.0, lt=1.0)
-    """Promised share of prediction sets that hold the truth."""
+    """Promised share of prediction sets that hold the truth, counted in groups of rows that resemble each other."""
     abstain_at: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Abstain so often that the answers kept reach this accuracy on validation; None never abstains."""
     baselines: tuple[str, ...] = ("majority", "word-list", "tfidf", "frozen-embedding")
@@ -79,7 +79,7 @@ def run_trial(
     labelled : all rows
     split : of those rows
     config, judging : what to learn and what to show beside it
-    groups : int array (N,) of rows that stay together, for the baselines' inner choices
+    groups : int array (N,) of rows that are no evidence apart, for the baselines' inner choices and the calibration
     work_dir, progress, allow_download : as in :func:`tapereader.training.trainer.finetune`
     """
     check_baselines(judging)
@@ -89,7 +89,7 @@ def run_trial(
         work_dir=work_dir, progress=progress, allow_download=allow_download,
     )  # fmt: skip
     contract = labelled.card.contract
-    calibration = calibrate(model, validation, judging)
+    calibration = calibrate(model, validation, judging, groups=None if groups is None else groups[split.validation])
     others = baseline_outputs(labelled, split, judging, resolved=model.resolved, config=config, groups=groups)
     if judging.before:
         others[BEFORE] = before_tuning(model, test)
@@ -114,14 +114,31 @@ def check_baselines(judging: JudgingConfig) -> None:
         raise ConfigError(f"`baselines` must be among {', '.join(BASELINES)}; got {', '.join(unknown)}.")
 
 
-def calibrate(model: FinetunedModel, validation: LabelledText, judging: JudgingConfig) -> Calibration:
-    """Fit temperature, prediction sets and abstention on rows no weight was learnt from; none without such rows."""
+def calibrate(
+    model: FinetunedModel,
+    validation: LabelledText,
+    judging: JudgingConfig,
+    *,
+    groups: NDArray[np.int64] | None = None,
+) -> Calibration:
+    """Fit temperature, prediction sets and abstention on rows no weight was learnt from; none without such rows.
+
+    Parameters
+    ----------
+    model : trained on other rows. Where these rows stopped its training early or chose its recipe, the coverage that is
+        promised is approximate: it fits them better than new ones
+    validation : N rows
+    judging : what to promise
+    groups : int array (N,) of rows that are no evidence apart; the promise is counted in groups
+    """
     if not len(validation):
         return model.calibration
     return fit_calibration(
         validation.card.contract,
         model.logits(validation.texts, validation.pairs),
         validation.targets(),
+        groups=groups,
+        seed=model.config.seed,
         coverage=judging.coverage,
         abstain_at=judging.abstain_at,
         target_mean=model.calibration.target_mean,

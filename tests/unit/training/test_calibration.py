@@ -60,6 +60,73 @@ def test_coverage_is_kept_on_exchangeable_rows(contract: LabelContract, coverage
         assert hits / rows <= coverage + 1 / 101 + 3.1 * spread
 
 
+@pytest.mark.parametrize("contract", [THREE, SCORE], ids=lambda contract: contract.kind)
+def test_coverage_is_kept_for_rows_of_new_groups(contract: LabelContract) -> None:
+    """Thirty groups of one to forty rows that share their luck: the large groups are easy, the small ones hard.
+
+    Counted row by row, the easy rows of a few large groups would set the quantile, and a row of a new group would be
+    covered in 58 % (labels) and 33 % (numbers) of cases. The tolerance is 3.1 standard errors over
+    200 independent repetitions.
+    """
+
+    def grouped(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sizes = np.where(rng.random(30) < 0.2, 40, 1)
+        hard = np.where(sizes == 1, 3.0, 0.5) * rng.uniform(0.8, 1.2, 30)
+        group = np.repeat(np.arange(30), sizes)
+        if contract.kind == "regression":
+            truth = rng.normal(size=len(group))
+            luck = rng.normal(size=30)
+            return (truth + (luck * hard)[group])[:, None], truth, group
+        truth = rng.integers(0, 3, 30)[group]
+        noise = rng.normal(size=(30, 3)) * hard[:, None]
+        return 1.5 * np.eye(3)[truth] + noise[group], truth, group
+
+    coverage, held = 0.8, []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        logits, truth, group = grouped(rng)
+        fitted = fit_calibration(contract, logits, truth, groups=group, seed=seed, coverage=coverage)
+        fresh, known, of = grouped(rng)
+        one = [int(rng.choice(np.flatnonzero(of == g))) for g in range(30)]
+        outputs = decode(contract, fresh[one], fitted)
+        if contract.kind == "regression":
+            low, high = prediction_intervals(contract, outputs, fitted)
+            hits = (low <= known[one]) & (known[one] <= high)
+        else:
+            sets = prediction_sets(contract, outputs, fitted)
+            hits = np.asarray([contract.names[k] in names for names, k in zip(sets, known[one], strict=True)])
+        held.append(hits.mean())
+    assert np.mean(held) >= coverage - 3.1 * np.std(held) / np.sqrt(len(held))
+
+
+def test_a_promise_is_counted_in_groups() -> None:
+    logits, truth = drawn("single-label", 80, np.random.default_rng(2))
+    eight = fit_calibration(THREE, logits, truth, groups=np.arange(80) // 10, coverage=0.9)
+    assert (eight.coverage, eight.conformal_quantile, eight.n) == (None, None, 80)
+    nine = fit_calibration(THREE, logits, truth, groups=np.minimum(np.arange(80) // 8, 8), coverage=0.9)
+    assert nine.coverage == 0.9
+    alone = fit_calibration(THREE, logits, truth)
+    assert (eight.temperature, nine.temperature) == (alone.temperature, alone.temperature)
+
+
+def test_the_row_of_each_group_depends_on_the_seed_alone() -> None:
+    truth = np.linspace(0.0, 1.0, 90)
+    residual = np.random.default_rng(7).normal(size=90)
+    groups = np.arange(90) // 3
+
+    def quantile(seed: int) -> float | None:
+        return fit_calibration(SCORE, (truth + residual)[:, None], truth, groups=groups, seed=seed).conformal_quantile
+
+    assert quantile(1) == quantile(1)
+    assert len({quantile(seed) for seed in range(10)}) > 1
+
+
+def test_groups_of_other_rows_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        fit_calibration(THREE, np.zeros((9, 3)), np.zeros(9, dtype=int), groups=np.zeros(8, dtype=int))
+    assert str(caught.value) == "`groups` must hold one group for each of 9 held-out rows; got shape (8,)."
+
+
 def test_temperature_undoes_a_known_stretch() -> None:
     rng = np.random.default_rng(0)
     honest = rng.normal(size=(20000, 3)) * 1.5

@@ -53,6 +53,15 @@ def test_it_is_calibrated_on_the_validation_part_alone(trial: Any) -> None:
     assert np.array_equal(trial.outputs, expected)
 
 
+def test_it_is_calibrated_on_one_row_of_each_group(trial: Any, bert: Path) -> None:
+    groups = np.arange(105) // 3  # 8 groups of validation rows: too few for 0.9
+    bound = run_trial(
+        labelled_rows(n=105), SPLIT, recipe(bert, epochs=3), JudgingConfig(baselines=(), before=False), groups=groups
+    )
+    assert (bound.calibration.coverage, bound.calibration.n) == (None, 24)
+    assert bound.calibration.temperature == trial.calibration.temperature
+
+
 def test_everything_it_is_shown_beside_answers_the_same_rows(trial: Any) -> None:
     assert set(trial.others) == {"majority", "word-list", "tfidf", "frozen-embedding", BEFORE}
     for outputs in trial.others.values():
