@@ -1,11 +1,14 @@
 """How fast fine-tuning is: the usual tutorial loop, transformers' Trainer as it comes, and ours, in alternation.
 
 Every round trains each of them, all its epochs, on the same sentences in the same process, one after the other, so that
-a busy moment of the machine hits all alike; what is compared is real tokens a second (padding does not count), set-up
-included. Accuracies come from trainings on one grouped split, each a cell of its own. Needs ``TAPEREADER_DATA``.
+a busy moment of the machine hits all alike, and each round begins with the next of them; what is compared is real
+tokens a second (padding does not count), set-up included. Accuracies come from trainings on one grouped split, each a
+cell of its own. Needs ``TAPEREADER_DATA``.
 
 ``python benchmarks/train_speed.py --threads 2`` measures speed; ``--accuracy`` the accuracies;
-``--isa AVX512_CORE`` measures speed with oneDNN held to that instruction set.
+``--isa AVX512_CORE`` measures speed with oneDNN held to that instruction set. ``--again`` measures the same speed cell
+once more, and ``--accuracy --again "ours"`` one contender's accuracy; both show what is stored beside it and write
+nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from cells import measured
+from cells import measured, stored
 from torch.utils.data import DataLoader
 
 from tapereader.bundle import decode
@@ -129,17 +132,20 @@ def speed(rounds: int) -> dict[str, Any]:
     for turn in range(rounds):
         part = rows.take(picked[turn * ROUND_ROWS : (turn + 1) * ROUND_ROWS])
         tokens = sum(map(len, tokenizer(part.texts, max_length=128, truncation=True)["input_ids"]))
-        for contender in CONTENDERS:
+        # Whoever comes first meets cold caches: each takes its turn at that.
+        first = turn % len(CONTENDERS)
+        for contender in (*CONTENDERS[first:], *CONTENDERS[:first]):
             started = time.perf_counter()
             contender.train(part, contender.epochs)
             out[contender.title].append(tokens * contender.epochs / (time.perf_counter() - started))
             print(f"round {turn + 1} {contender.title}: {out[contender.title][-1]:.0f} tokens/s", flush=True)
     median = {title: statistics.median(found) for title, found in out.items()}
-    first = median[CONTENDERS[0].title]
+    tutorial = median[CONTENDERS[0].title]
     peak = {"float32": _peak(torch.float32), "bfloat16": _peak(torch.bfloat16)}
     return {
         "threads": torch.get_num_threads(),
         "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "all"),
+        "order": "rotated",
         "peak_gflops": peak,
         "share_of_peak": {
             contender.title: round(
@@ -152,7 +158,7 @@ def speed(rounds: int) -> dict[str, Any]:
         },
         "tokens_per_second": out,
         "median": {title: round(value) for title, value in median.items()},
-        "ratio": {title: round(value / first, 2) for title, value in median.items()},
+        "ratio": {title: round(value / tutorial, 2) for title, value in median.items()},
         "ratios_by_round": {
             title: [round(a / b, 2) for a, b in zip(found, out[CONTENDERS[0].title], strict=True)]
             for title, found in out.items()
@@ -167,13 +173,23 @@ def accuracy_split() -> tuple[LabelledText, Split, Any]:
     return rows, grouped_folds(rows, k=5, seed=0, groups=groups)[0], groups
 
 
-def accuracies() -> None:
+def accuracy_key(contender: Tutorial | StockTrainer | Ours, rows: LabelledText, split: Split) -> dict[str, Any]:
+    """Return everything that decides one contender's accuracy cell."""
+    return {
+        "contender": contender.title, "data": rows.id, "split": split.id, "revision": REVISION,
+        "config": contender.config.id if isinstance(contender, Ours) else contender.epochs,
+    }  # fmt: skip
+
+
+def accuracies(again: str | None) -> None:
     """Train each contender whole on one grouped split, and compare ours with the tutorial's by a paired interval."""
     rows, split, groups = accuracy_split()
     train, test = rows.take(np.concatenate([split.train, split.validation])), rows.take(split.test)
     contract, targets = rows.card.contract, test.targets()
     outputs: dict[str, Any] = {}
     for contender in CONTENDERS:
+        if again not in (None, contender.title):
+            continue
 
         def measure(contender: Any = contender) -> dict[str, Any]:
             started = time.perf_counter()
@@ -181,22 +197,20 @@ def accuracies() -> None:
             seconds = time.perf_counter() - started
             return {"seconds": round(seconds, 1), "outputs": np.round(_answer(trained, test), 4).tolist()}
 
-        key = {
-            "contender": contender.title, "data": rows.id, "split": split.id, "revision": REVISION,
-            "config": getattr(getattr(contender, "config", None), "id", contender.epochs),
-        }  # fmt: skip
-        cell = measured("train-accuracy", key, measure)
-        if cell is None:
-            continue
-        found = np.asarray(cell["result"]["outputs"])
-        outputs[contender.title] = found
-        given = answers(contract, found)
-        print(f"{contender.title}: accuracy {accuracy(targets, given):.4f}, macro-F1 {macro_f1(targets, given):.4f}, "
-              f"{cell['result']['seconds']:.0f} s", flush=True)  # fmt: skip
-        if contender is not CONTENDERS[0] and CONTENDERS[0].title in outputs:
-            against = compare(
-                contract, targets, found, outputs[CONTENDERS[0].title], groups=groups[split.test], metric="accuracy"
-            )
+        key = accuracy_key(contender, rows, split)
+        found = [stored("train-accuracy", key)] if again else []
+        found.append(measured("train-accuracy", key, measure, again=again is not None))
+        for cell, said in zip(found, (", stored", ", measured again") if again else ("",), strict=True):
+            if cell is None:
+                print(f"{contender.title}{said}: {'nothing' if again else 'another process is at it'}", flush=True)
+                continue
+            outputs[contender.title] = np.asarray(cell["result"]["outputs"])
+            given = answers(contract, outputs[contender.title])
+            scores = f"accuracy {accuracy(targets, given):.4f}, macro-F1 {macro_f1(targets, given):.4f}"
+            print(f"{contender.title}{said}: {scores}, {cell['result']['seconds']:.0f} s", flush=True)
+        if contender is not CONTENDERS[0] and {contender.title, CONTENDERS[0].title} <= outputs.keys():
+            ours, tutorial = outputs[contender.title], outputs[CONTENDERS[0].title]
+            against = compare(contract, targets, ours, tutorial, groups=groups[split.test], metric="accuracy")
             print(f"  against the tutorial loop: {against.difference:+.4f} ({against.low:+.4f} to {against.high:+.4f})")
 
 
@@ -243,6 +257,14 @@ def _once(left: torch.Tensor, right: torch.Tensor) -> float:
     return 2 * left.shape[0] ** 3 / (time.perf_counter() - started) / 1e9
 
 
+def recipe_key() -> dict[str, Any]:
+    """Return the part of a speed cell's key that says what was trained, and not where."""
+    return {
+        "data": DATASET, "rows": ROUND_ROWS, "ours": OURS.id, "cached": [config.id for config in CACHED.values()],
+        "revision": REVISION,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -250,28 +272,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--isa", default=None, help="hold oneDNN to this instruction set (ONEDNN_MAX_CPU_ISA)")
+    parser.add_argument("--again", nargs="?", const="speed", default=None, metavar="CONTENDER",
+                        help="measure once more and write nothing; with --accuracy, which contender")  # fmt: skip
     options = parser.parse_args()
+    titles = [contender.title for contender in CONTENDERS]
+    if options.again is not None and options.again not in (titles if options.accuracy else ["speed"]):
+        wanted = f"name one of: {'; '.join(titles)}" if options.accuracy else "name nothing without `--accuracy`"
+        raise SystemExit(f"`--again` must {wanted}; got {options.again!r}.")
     if options.isa is not None and os.environ.get("ONEDNN_MAX_CPU_ISA") != options.isa:
         # oneDNN reads it once, when it is loaded: only a new process will see it.
         environment = os.environ | {"ONEDNN_MAX_CPU_ISA": options.isa}
         raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=environment, check=False).returncode)  # noqa: S603  # ourselves
     torch.set_num_threads(options.threads)
     if options.accuracy:
-        accuracies()
+        accuracies(options.again)
         return
-    key = {
-        "data": DATASET, "rows": ROUND_ROWS, "rounds": options.rounds, "threads": options.threads,
-        "isa": options.isa or "all", "ours": OURS.id, "cached": [config.id for config in CACHED.values()],
-        "revision": REVISION, "processor": _processor(),
+    key = recipe_key() | {
+        "rounds": options.rounds, "threads": options.threads, "isa": options.isa or "all", "processor": _processor(),
     }  # fmt: skip
-    cell = measured("train-speed", key, lambda: speed(options.rounds))
+    if options.again:
+        standing = stored("train-speed", key)
+        print(f"stored: {_shown(standing) if standing else 'nothing'}", flush=True)
+    cell = measured("train-speed", key, lambda: speed(options.rounds), again=options.again is not None)
     if cell is not None:
-        print(
-            {
-                name: cell["result"][name]
-                for name in ("peak_gflops", "median", "ratio", "ratios_by_round", "share_of_peak")
-            }
-        )
+        print(f"{'measured again: ' if options.again else ''}{_shown(cell)}")
+
+
+def _shown(cell: dict[str, Any]) -> dict[str, Any]:
+    wanted = ("peak_gflops", "median", "ratio", "ratios_by_round", "share_of_peak")
+    return {name: cell["result"][name] for name in wanted}
 
 
 def _processor() -> str:
