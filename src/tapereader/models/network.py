@@ -105,7 +105,9 @@ class TextNetwork(nn.Module):
         if not self.unpads:
             out: Tensor = self.backbone(attention_mask=attention_mask, **inputs).last_hidden_state
             return out
-        layout = Layout.of(attention_mask, next(self.backbone.parameters()).dtype)
+        # A backbone whose every layer was run before has no parameter left, and no attention that would ask for a type.
+        dtype = next(self.backbone.parameters(), self.head.weight).dtype
+        layout = Layout.of(attention_mask, dtype)
         rows = {name: layout.row(value) for name, value in inputs.items()}
         positions = layout.positions(first_position(self.backbone))
         return layout.rectangle(self.backbone(position_ids=positions, layout=layout, **rows).last_hidden_state)
