@@ -131,6 +131,75 @@ def test_the_manifest_says_what_was_read_and_how_it_fared(whole: tuple[Path, Pre
     assert sorted(path.name for path in folder.iterdir()) == ["adapted", "news.jsonl", "parent"]  # no draft, no run
 
 
+def test_terms_that_forbid_commercial_use_bind_every_model_made_from_the_text(
+    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text for non-commercial use, then a backbone, then a second one on free text, then a bundle on free rows."""
+    pytest.importorskip("onnx", reason="training writes a graph, which needs the extra train")
+    from tapereader.recipes.train import train
+    from tapereader.recipes.train_config import TrainConfig
+    from tapereader.sources import Licence
+    from tapereader.training.pretraining import corpus as reading
+
+    opened = reading._open
+    terms = Licence(name="Terms of Example News", commercial_use=False, source="Example News (2020)")
+
+    def bound(name: str, config: Any, root: Any) -> Any:
+        facts, frames = opened(name, config, root)
+        return (reading._Facts(facts.name, terms), frames) if "news" in name else (facts, frames)
+
+    monkeypatch.setattr(reading, "_open", bound)
+    parent = write_parent(tmp_path / "parent", texts, decoder=False, cutoff=None)
+    news, free = write_news(tmp_path / "news.jsonl", texts), write_news(tmp_path / "free.jsonl", texts)
+    first = pretrain(ask(parent, news).replace(steps=2), tmp_path / "first")
+    assert first.manifest.non_commercial
+    second = pretrain(ask(tmp_path / "first", free).replace(steps=2), tmp_path / "second")
+    assert second.manifest.non_commercial
+    config = TrainConfig.from_mapping({
+        "dataset": "synthetic-sentiment", "split": {"validation": 0.05, "test": 0.05},
+        "finetune": {"backbone": str(tmp_path / "second"), "epochs": 1, "max_length": 16, "threads": 1,
+                     "precision": "float32", "batch_size": 256},
+        "judging": {"baselines": ["majority"], "before": False},
+    })  # fmt: skip
+    made = train(config, tmp_path / "bundle").bundle
+    assert made.manifest["non_commercial"]
+    found = {(item["of"], item["commercial_use"]) for item in made.manifest["licences"]}
+    assert {("news.jsonl", False), ("free.jsonl", None), ("parent", True), ("second", False)} <= found
+    card = (made.path / "README.md").read_text(encoding="utf-8")
+    assert "> **NON-COMMERCIAL USE ONLY.**" in card
+    assert "news.jsonl (Terms of Example News)" in card
+    assert "- Licence of parent: MIT, commercial use allowed; A parent" in card
+    lines = (made.path / "licences.txt").read_text(encoding="utf-8").splitlines()
+    assert "news.jsonl: Terms of Example News; commercial use FORBIDDEN" in lines
+    assert "parent: MIT; commercial use allowed" in lines
+    # What is made from the network inside the bundle is bound as well.
+    from tapereader.recipes.terms import backbone_terms
+
+    inside = {(item["of"], item["commercial_use"]) for item in backbone_terms(resolve_backbone(made.path / "model"))}
+    assert {("news.jsonl", False), ("model", False)} <= inside
+
+
+def test_terms_that_cannot_be_read_do_not_pass_for_none(whole: tuple[Path, PretrainResult], tmp_path: Path) -> None:
+    import shutil
+
+    from tapereader.core.errors import BundleError
+    from tapereader.recipes.terms import backbone_terms
+
+    shutil.copytree(whole[0] / "adapted", tmp_path / "adapted")
+    (tmp_path / "adapted" / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BundleError, match="must hold the terms of what the backbone was made from; it is damaged"):
+        backbone_terms(resolve_backbone(tmp_path / "adapted"))
+
+
+def test_a_permissive_backbone_is_described_as_one() -> None:
+    from tapereader.models.backbones import ResolvedBackbone, find_backbone
+    from tapereader.recipes.terms import backbone_terms
+
+    minilm = ResolvedBackbone(backbone=find_backbone("minilm"), folder=Path("nowhere"), sha256="0" * 64)
+    (terms,) = backbone_terms(minilm)
+    assert (terms["of"], terms["name"], terms["commercial_use"]) == ("minilm", "Apache-2.0", True)
+
+
 def test_a_killed_run_goes_on_in_its_folder(whole: tuple[Path, PretrainResult], tmp_path: Path) -> None:
     config = ask(whole[0] / "parent", whole[0] / "news.jsonl")
 

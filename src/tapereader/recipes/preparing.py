@@ -19,6 +19,7 @@ from tapereader.dataset.parts import Split
 from tapereader.governance import ModelFacts, RunManifest, collect_environment
 from tapereader.models.backbones import ResolvedBackbone
 from tapereader.recipes.data import FileOptions, open_labelled
+from tapereader.recipes.terms import backbone_terms
 from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.sources import LabelledText
 
@@ -112,7 +113,7 @@ def run_manifest(
         licences=(
             {"of": card.name, "name": card.licence.name, "commercial_use": card.licence.commercial_use,
              "source": card.licence.source},
-            {"of": backbone.name, "name": backbone.licence, "commercial_use": None, "source": backbone.title},
+            *backbone_terms(resolved),
         ),
         synthetic=card.synthetic,
         **collect_environment(),

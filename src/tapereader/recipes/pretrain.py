@@ -13,6 +13,7 @@ from tapereader.core.config import read_mapping
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.recipes.run_folder import run_folder
+from tapereader.recipes.terms import backbone_terms
 from tapereader.training.pretraining import (
     AdaptedBackbone,
     Corpus,
@@ -156,7 +157,7 @@ def _manifest(config: PretrainConfig, corpus: Corpus, adapted: AdaptedBackbone, 
                  "source": source.licence.source}
                 for source in corpus.sources
             ),
-            {"of": backbone.name, "name": backbone.licence, "commercial_use": None, "source": backbone.title},
+            *backbone_terms(adapted.parent),
         ),
         synthetic=any(source.synthetic for source in corpus.sources),
         **collect_environment(),

@@ -21,6 +21,7 @@ from tapereader.dataset.parts import Split
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.recipes.data import FileOptions, open_labelled
 from tapereader.recipes.preparing import Report
+from tapereader.recipes.terms import backbone_terms
 from tapereader.recipes.train_config import TrainConfig
 from tapereader.sources import LabelledText
 from tapereader.training.search import SearchConfig, SearchResult, search_recipe
@@ -157,6 +158,7 @@ def _manifest(
         licences=(
             {"of": card.name, "name": card.licence.name, "commercial_use": card.licence.commercial_use,
              "source": card.licence.source},
+            *backbone_terms(result.resolved),
         ),
         synthetic=card.synthetic,
         **collect_environment(),
