@@ -81,6 +81,16 @@ def test_the_bundle_has_everything_it_should(made: Any) -> None:
     assert not manifest["non_commercial"]
 
 
+def test_the_card_names_no_id_that_it_cannot_know(made: Any) -> None:
+    """The id is a hash over the card as well: the card says where it stands, and holds no empty name."""
+    card = (made.bundle.path / "README.md").read_text(encoding="utf-8")
+    assert "``," not in card
+    config_id = made.bundle.manifest["config_id"]
+    assert f"- Config `{config_id}`, seed 0; the bundle's id stands in `manifest.json`" in card
+    stated = json.loads((made.bundle.path / "manifest.json").read_text(encoding="utf-8"))
+    assert stated["bundle_id"] == made.bundle.id
+
+
 def test_engine_and_predict_answer_as_the_network_did(made: Any, bert: Path) -> None:
     """The network is trained once more from the stored config and split; a bundle is its graph, read without torch."""
     rows = read_labelled(made.bundle.path.parent / "rows.csv")

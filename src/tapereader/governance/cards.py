@@ -95,7 +95,8 @@ def _notices(facts: ModelFacts) -> Iterator[str]:
         )
     theirs, _ = winners(facts)
     if theirs:
-        yield f"> **A simpler rule wins.** On these rows {_listed(theirs)} scores higher than this model."
+        wins = "A simpler rule wins" if len(theirs) == 1 else "Simpler rules win"
+        yield f"> **{wins}.** On these rows {_outscoring(theirs)} than this model."
 
 
 def _labels(facts: ModelFacts) -> Iterator[str]:
@@ -203,7 +204,7 @@ def _data(facts: ModelFacts) -> Iterator[str]:
 def _limits(facts: ModelFacts) -> Iterator[str]:
     theirs, unclear = winners(facts)
     if theirs:
-        yield f"- {_listed(theirs)} scores higher on these rows."
+        yield f"- {_outscoring(theirs)} on these rows."
     if unclear:
         yield f"- It cannot be told apart from {_listed(unclear)} on these rows."
     for row in facts["evaluation"]["per_class"]:
@@ -248,7 +249,8 @@ def _making(facts: ModelFacts) -> Iterator[str]:
     hardware, code = manifest["hardware"], manifest["code"]
     commit = f", commit `{code['commit'][:12]}`" if code.get("commit") else ""
     changed = " with local changes" if code.get("modified") else ""
-    yield f"- Bundle `{facts['bundle_id']}`, config `{manifest['config_id']}`, seed {manifest['seed']}"
+    # The id is a hash over this card too, so the card cannot hold it.
+    yield f"- Config `{manifest['config_id']}`, seed {manifest['seed']}; the bundle's id stands in `manifest.json`"
     yield f"- {manifest['started_at']} to {manifest['finished_at']}, {number(manifest['minutes'], digits=1)} minutes"
     yield f"- {hardware['processor']}, {hardware['cores']} cores, {' '.join(hardware['flags']) or 'no listed features'}"
     yield f"- tapereader {code['version']}{commit}{changed}"
@@ -286,6 +288,10 @@ def _percent(share: float | None) -> str:
 def _listed(names: Any) -> str:
     items = list(names)
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def _outscoring(titles: Sequence[str]) -> str:
+    return f"{_listed(titles)} {'scores' if len(titles) == 1 else 'score'} higher"
 
 
 def _cell(text: Any) -> str:

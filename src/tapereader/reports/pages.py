@@ -113,7 +113,8 @@ def _header(facts: ModelFacts) -> Iterator[str]:
         yield '<p class="banner"><b>Non-commercial use only.</b> The terms of its training data forbid any other.</p>'
     theirs, unclear = winners(facts)
     if theirs:
-        yield f'<p class="banner"><b>A simpler rule wins.</b> {escape(", ".join(theirs))} scores higher here.</p>'
+        wins, score = ("A simpler rule wins", "scores") if len(theirs) == 1 else ("Simpler rules win", "score")
+        yield f'<p class="banner"><b>{wins}.</b> {escape(" and ".join(theirs))} {score} higher here.</p>'
     if unclear:
         yield f'<p class="note">No clear difference from {escape(", ".join(unclear))}.</p>'
     strip = {

@@ -47,6 +47,17 @@ def test_a_baseline_that_wins_is_said_at_the_top(model_facts: Facts) -> None:
     assert "It cannot be told apart from TF-IDF + regression on these rows." in unclear
 
 
+def test_two_winners_are_spoken_of_as_two(model_facts: Facts) -> None:
+    lost = model_facts()["comparisons"]["tfidf"] | {"better": "theirs", "difference": -0.1, "low": -0.2, "high": -0.05}
+    card = model_card(model_facts(comparisons={"tfidf": lost, "majority": lost}))
+    assert (
+        "> **Simpler rules win.** On these rows TF-IDF + regression and Majority score higher than this model." in card
+    )
+    assert "- TF-IDF + regression and Majority score higher on these rows." in card
+    one = model_card(model_facts(comparisons={"tfidf": lost}))
+    assert "- TF-IDF + regression scores higher on these rows." in one
+
+
 def test_an_uncalibrated_model_promises_nothing(model_facts: Facts) -> None:
     facts = model_facts()
     card = model_card(facts | {"calibration": facts["calibration"] | {"n": 0}})
