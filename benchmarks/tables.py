@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +12,18 @@ from typing import Any
 import numpy as np
 from best import SETS as BEST_SETS
 from best import choose
-from cells import cells
+from cells import cells, stored
 from experiments import ALL, METHODS, PHRASEBANK, SETS, Experiment
 from numpy.typing import NDArray
-from train_speed import CONTENDERS, accuracy_split
+from text_sets import cell_key, splits_of
+from train_speed import CONTENDERS, accuracy_key, accuracy_split, recipe_key
 
 from tapereader.bundle import LabelContract
 from tapereader.bundle.conformal import answers
-from tapereader.dataset import near_duplicate_groups
+from tapereader.dataset import NearDuplicates, Split, near_duplicate_groups
 from tapereader.metrics import accuracy
 from tapereader.sources import DatasetCard, LabelledText, load_dataset
 from tapereader.training.evaluation import Comparison, compare, headline_metric
-from tapereader.training.trainer import REVISION
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 _TITLES = {
@@ -48,7 +49,8 @@ class Measured:
 
     experiment: Experiment
     labelled: LabelledText
-    groups: NDArray[np.int64]
+    near: NearDuplicates
+    splits: list[Split]
     cells: list[dict[str, Any]]
 
     @property
@@ -81,7 +83,14 @@ class Measured:
         rows = self.rows()
         theirs = (other or self).pooled(model)
         return compare(
-            self.contract, self.labelled.targets()[rows], self.pooled("ours"), theirs, groups=self.groups[rows]
+            self.contract, self.labelled.targets()[rows], self.pooled("ours"), theirs, groups=self.near.groups[rows]
+        )
+
+    def pairs_across(self) -> int:
+        """Pairs of near-copies, summed over the folds, of which a test part holds one and its other rows the other."""
+        return sum(
+            self.near.pairs_between(np.concatenate([split.train, split.validation]), split.test)
+            for split in self.splits
         )
 
     def best_baseline(self) -> str | None:
@@ -92,16 +101,22 @@ class Measured:
 
 
 def load(experiment: Experiment) -> Measured | None:
-    """Return what was measured of an experiment, or None for nothing yet."""
-    labelled = load_dataset(experiment.dataset)
-    wanted = {"config": experiment.config.id, "data": labelled.id, "revision": REVISION, **experiment.extra}
+    """Return what was measured of an experiment, or None for nothing yet: cells whose whole key is the expected one."""
+    labelled, near = _rows(experiment.dataset)
     found = [
-        cell for cell in cells(experiment.name) if all(cell["key"].get(name) == value for name, value in wanted.items())
+        (split, cell)
+        for fold, split in enumerate(splits_of(experiment, labelled, near.groups), start=1)
+        if (cell := stored(experiment.name, cell_key(experiment, labelled, split, fold))) is not None
     ]
     if not found:
         return None
-    found.sort(key=lambda cell: cell["key"]["fold"])
-    return Measured(experiment, labelled, near_duplicate_groups(labelled.texts).groups, found)
+    return Measured(experiment, labelled, near, [split for split, _ in found], [cell for _, cell in found])
+
+
+@functools.cache
+def _rows(dataset: str) -> tuple[LabelledText, NearDuplicates]:
+    labelled = load_dataset(dataset)
+    return labelled, near_duplicate_groups(labelled.texts)
 
 
 def spread(values: list[float], *, percent: bool = True) -> str:
@@ -268,7 +283,10 @@ def _methods() -> Iterator[str]:
 
 
 def _speed() -> Iterator[str]:
-    found = cells("train-speed")
+    recipe = recipe_key()
+    found = [
+        cell for cell in cells("train-speed") if all(cell["key"].get(name) == value for name, value in recipe.items())
+    ]
     if not found:
         return
     yield from ("## Training speed", "", "`python benchmarks/train_speed.py`: real tokens a second (padding does not count), set-up included, medians",
@@ -298,9 +316,9 @@ def _speed() -> Iterator[str]:
 def _speed_accuracy() -> Iterator[str]:
     rows, split, groups = accuracy_split()
     outputs = {
-        cell["key"]["contender"]: np.asarray(cell["result"]["outputs"])
-        for cell in cells("train-accuracy")
-        if cell["key"]["split"] == split.id and cell["key"]["revision"] == REVISION
+        contender.title: np.asarray(cell["result"]["outputs"])
+        for contender in CONTENDERS
+        if (cell := stored("train-accuracy", accuracy_key(contender, rows, split))) is not None
     }
     tutorial = outputs.get(CONTENDERS[0].title)
     if tutorial is None:
