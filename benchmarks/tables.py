@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 from best import SETS as BEST_SETS
 from best import choose
-from cells import cells, stored
-from experiments import ALL, METHODS, PHRASEBANK, SETS, Experiment
+from cells import RESULTS, cells, stored
+from experiments import METHODS, PHRASEBANK, SETS, Experiment
 from numpy.typing import NDArray
 from text_sets import cell_key, splits_of
 from train_speed import CONTENDERS, accuracy_key, accuracy_split, recipe_key
@@ -234,7 +235,7 @@ def page() -> str:
     lines += details
     lines += list(_methods())
     lines += list(_speed())
-    lines += list(_hardware())
+    lines += list(_hardware(_every_cell()))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -342,18 +343,26 @@ def _speed_accuracy() -> Iterator[str]:
     yield ""
 
 
-def _hardware() -> Iterator[str]:
-    machines: dict[str, int] = {}
-    for experiment in ALL:
-        for cell in cells(experiment.name):
-            hardware = cell["hardware"]
-            name = f"{hardware['processor']}, {hardware['cores']} cores, {' '.join(hardware['flags'])}"
-            machines[name] = machines.get(name, 0) + 1
-    yield from ("## Where this was measured", "")
-    for name, count in machines.items():
-        yield f"- {count} cells on {name}"
+def _hardware(used: list[dict[str, Any]]) -> Iterator[str]:
+    machines: Counter[str] = Counter()
+    for cell in used:
+        hardware = cell["hardware"]
+        machines[f"{hardware['processor']}, {hardware['cores']} cores, {' '.join(hardware['flags'])}"] += 1
+    yield from (
+        "## Where this was measured",
+        "",
+        f"{len(used)} cells stand in `benchmarks/results`, each counted once:",
+        "",
+    )
+    for name, count in machines.most_common():
+        yield f"- {count} on {name}"
     yield ""
     yield "Minutes are wall time and were often shared with other work on the machine; only the ratios above are timings."
+
+
+def _every_cell() -> list[dict[str, Any]]:
+    folders = sorted(path for path in RESULTS.iterdir() if path.is_dir())
+    return [cell for folder in folders for cell in cells(folder.name)]
 
 
 def main() -> None:
