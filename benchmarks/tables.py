@@ -134,7 +134,7 @@ def score_table(parts: list[Measured]) -> Iterator[str]:
     first = parts[0]
     metrics = _SHOWN[first.contract.kind]
     percent = first.contract.kind != "regression"
-    yield "| model | folds | " + " | ".join(_METRICS[metric] for metric in metrics) + " | minutes a fold |"
+    yield "| model | folds | " + " | ".join(_METRICS[metric] for metric in metrics) + " | minutes a fold, median |"
     yield "|---|---:|" + "---:|" * (len(metrics) + 1)
     base = max(parts, key=lambda part: len(part.experiment.baselines))
     for name in ("majority", "word-list", "tfidf", "frozen-embedding", "before"):
@@ -143,12 +143,20 @@ def score_table(parts: list[Measured]) -> Iterator[str]:
             yield f"| {_TITLES[name]} | {len(base.cells)} | {values} | |"
     for part in parts:
         values = " | ".join(f"**{spread(part.scores('ours', metric), percent=percent)}**" for metric in metrics)
-        minutes = statistics.mean(cell["result"]["seconds"] for cell in part.cells) / 60
-        threads = part.cells[0]["result"]["threads"]
         yield (
             f"| {_recipe(part.experiment)} | {len(part.cells)} of {part.experiment.folds if not part.experiment.official else 1} "
-            f"| {values} | {minutes:.1f} ({threads} threads) |"
+            f"| {values} | {minutes(part)} |"
         )
+
+
+def minutes(part: Measured) -> str:
+    """Write the median minutes of a fold for each number of threads it was trained with."""
+    threads = sorted({cell["result"]["threads"] for cell in part.cells})
+    taken = {
+        n: statistics.median(cell["result"]["seconds"] / 60 for cell in part.cells if cell["result"]["threads"] == n)
+        for n in threads
+    }
+    return ", ".join(f"{taken[n]:.1f} ({n} thread{'s' if n > 1 else ''})" for n in threads)
 
 
 def verdict(part: Measured) -> str:
