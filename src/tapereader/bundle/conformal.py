@@ -10,14 +10,16 @@ from tapereader.bundle.contract import LabelContract
 from tapereader.core.errors import DataError
 
 
-def answers(contract: LabelContract, outputs: FloatArray, *, threshold: float = 0.5) -> NDArray[np.int64] | FloatArray:
+def answers(
+    contract: LabelContract, outputs: FloatArray, *, threshold: float | FloatArray = 0.5
+) -> NDArray[np.int64] | FloatArray:
     """Return the answer of every row, in the form of the targets.
 
     Parameters
     ----------
     contract : label contract
     outputs : array (N, C) of probabilities, or (N,) of values for regression
-    threshold : multi-label only: a label is given where its probability reaches this
+    threshold : multi-label only: a label is given where its probability reaches this; or (N, 1), one a row
 
     Returns
     -------

@@ -152,7 +152,7 @@ def evaluate_outputs(
     prediction_sets: Sequence[tuple[str, ...]] | tuple[FloatArray, FloatArray] | None = None,
     promised: float | None = None,
     abstained: ArrayLike | None = None,
-    threshold: float = 0.5,
+    threshold: float | FloatArray = 0.5,
 ) -> Evaluation:
     """Score calibrated outputs against the truth, with 95 % intervals from 1,000 resamples of whole groups.
 
@@ -166,7 +166,7 @@ def evaluate_outputs(
     prediction_sets : N tuples of label names, or arrays low and high (N,) for regression; None for not calibrated
     promised : the coverage that the sets promise
     abstained : bool array (N,), rows left to a person, or None
-    threshold : multi-label only: a label is given where its probability reaches this
+    threshold : multi-label only: a label is given where its probability reaches this; or (N, 1), one a row
 
     Returns
     -------
@@ -213,7 +213,7 @@ def compare(
     groups: ArrayLike | None = None,
     seed: int = 0,
     metric: str | None = None,
-    thresholds: tuple[float, float] = (0.5, 0.5),
+    thresholds: tuple[float | FloatArray, float | FloatArray] = (0.5, 0.5),
 ) -> Comparison:
     """Compare two models on the same rows by a paired bootstrap of whole groups.
 
@@ -285,7 +285,9 @@ def _checked(contract: LabelContract, targets: Targets, outputs: FloatArray) -> 
     return goals if whole else goals.astype(np.float64), stated
 
 
-def _scores(contract: LabelContract, targets: Targets, outputs: FloatArray, *, threshold: float) -> SummedScores:
+def _scores(
+    contract: LabelContract, targets: Targets, outputs: FloatArray, *, threshold: float | FloatArray
+) -> SummedScores:
     if contract.kind == "regression":
         return metrics.value_sums(targets, outputs)
     c = len(contract.names)
@@ -372,7 +374,12 @@ def _coverage(
 
 
 def _abstention(
-    contract: LabelContract, targets: Targets, outputs: FloatArray, abstained: ArrayLike | None, *, threshold: float
+    contract: LabelContract,
+    targets: Targets,
+    outputs: FloatArray,
+    abstained: ArrayLike | None,
+    *,
+    threshold: float | FloatArray,
 ) -> dict[str, Any] | None:
     if abstained is None:
         return None
@@ -385,7 +392,8 @@ def _abstention(
     for name, rows in scored.items():
         out[name] = None
         if rows.any():
-            scores = _scores(contract, targets[rows], outputs[rows], threshold=threshold)
+            own = threshold if isinstance(threshold, float) else np.asarray(threshold)[rows]
+            scores = _scores(contract, targets[rows], outputs[rows], threshold=own)
             values = {metric: scores.value(metric) for metric in scores.formulas}
             out[name] = {metric: value if math.isfinite(value) else None for metric, value in values.items()}
     if kept.any() and contract.kind not in ("regression", "multi-label"):
