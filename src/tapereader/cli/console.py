@@ -23,6 +23,8 @@ Advance = Callable[[int, int | None], None]
 #: Told what is being done, how much of it is done, and of how much (0 where nobody knows).
 Report = Callable[[str, int, int], None]
 
+#: Stands above every score on text that a program wrote.
+SYNTHETIC = "Synthetic data, written by a program: these scores say nothing about the world."
 #: Wide enough for a table that goes to a file or a pipe, where there is no window to fit.
 _WIDTH_OF_A_FILE = 160
 #: Work shorter than this leaves no line in a log.

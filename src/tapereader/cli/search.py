@@ -69,6 +69,7 @@ def search(
         console.answer_json(
             {
                 "folder": made.folder,
+                "synthetic": made.synthetic,
                 "score": made.result.score,
                 "best": made.best.model_dump(mode="json"),
                 "trials": made.result.trials,
@@ -82,6 +83,8 @@ def search(
 def _show(made: SearchRun) -> None:
     for line in made.warnings:
         console.note(line)
+    if made.synthetic:
+        console.say(console.SYNTHETIC)
     trials = made.result.trials
     counts = {outcome: sum(trial.outcome == outcome for trial in trials) for outcome in ("finished", "pruned")}
     console.say(

@@ -112,7 +112,7 @@ def show_result(made: TrainResult, out: Path, *, printed: Path | None, as_json: 
     for line in made.warnings:
         console.note(line)
     if facts["dataset"]["synthetic"]:
-        console.say("Synthetic data, written by a program: these scores say nothing about the world.")
+        console.say(console.SYNTHETIC)
     console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
     show_scores(facts)
     console.say()

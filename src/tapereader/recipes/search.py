@@ -47,12 +47,14 @@ class SearchRun:
     folder : holds ``best.yaml``, ``trials.csv``, ``manifest.json`` and the study
     best : the training with the best recipe in it, as ``tapereader train --config`` reads it from ``best.yaml``
     result : its validation score, and all trials
+    synthetic : whether a program wrote the rows
     warnings : findings in the data that did not stop the search
     """
 
     folder: Path
     best: TrainConfig
     result: SearchResult
+    synthetic: bool
     warnings: tuple[str, ...]
 
 
@@ -106,8 +108,10 @@ def search(
         manifest = _manifest(config, labelled, split, result, started)
         _write(out / MANIFEST, json.dumps(manifest.to_dict(), indent=1, ensure_ascii=False) + "\n")
         _write(out / TRIALS, _table(result).to_csv(index=False))
-        _write(out / BEST, _headed(best, result, len(split.validation)))
-    return SearchRun(folder=out, best=best, result=result, warnings=tuple(checked.lines()))
+        _write(out / BEST, _headed(best, result, len(split.validation), synthetic=labelled.card.synthetic))
+    return SearchRun(
+        folder=out, best=best, result=result, synthetic=labelled.card.synthetic, warnings=tuple(checked.lines())
+    )
 
 
 def _silent(what: str, done: int, of: int) -> None:
@@ -175,8 +179,9 @@ def _table(result: SearchResult) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _headed(best: TrainConfig, result: SearchResult, rows: int) -> str:
-    return (
+def _headed(best: TrainConfig, result: SearchResult, rows: int, *, synthetic: bool) -> str:
+    mark = "# Synthetic data, written by a program: the score says nothing about the world.\n" if synthetic else ""
+    return mark + (
         f"# The best of {len(result.trials)} trials: {result.score:.4f} on {rows:,} validation rows. They chose it,\n"
         "# so they flatter it. Train it with: tapereader train --config best.yaml --out DIR\n" + best.to_yaml()
     )
