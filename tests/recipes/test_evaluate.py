@@ -62,6 +62,85 @@ def test_its_own_test_part_gives_the_stored_numbers_exactly(made: Any) -> None:
         assert comparison == theirs["comparisons"][name], name
 
 
+def test_what_the_bundle_keeps_is_shown_with_its_own_test_part_alone(tmp_path: Path) -> None:
+    made = make(tmp_path, judging={"baselines": ["majority", "frozen-embedding"]})
+    found = evaluate(made.bundle, str(tmp_path / "rows.csv"), baselines=("majority",))
+    assert found.kept == ("frozen-embedding", "before")
+    assert list(found.baselines) == ["majority", "frozen-embedding"]
+    assert found.before is not None
+    shown, stored = found.to_dict(), json.loads(json.dumps(made.facts))
+    shown = json.loads(json.dumps(shown))
+    assert shown["before"] == stored["before"]
+    assert shown["baselines"]["frozen-embedding"] == stored["baselines"]["frozen-embedding"]
+    assert shown["comparisons"] == stored["comparisons"]
+    plain = evaluate(made.bundle, str(tmp_path / "rows.csv"), baselines=())
+    assert (plain.kept, plain.baselines) == (("before",), {})
+    whole = evaluate(made.bundle, str(tmp_path / "rows.csv"), part="all")
+    assert (whole.kept, whole.before, whole.comparisons) == ((), None, {})
+
+
+def test_a_bundle_that_answers_in_words_is_judged_as_its_training_judged_it(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.csv")
+    gpt2 = write_model(tmp_path / "gpt2", "gpt2")
+    values = recipe(gpt2, epochs=1, max_length=23).model_dump(mode="json")
+    values["optimizer"] |= {"head_learning_rate": 1e-3}
+    config = TrainConfig.from_mapping({
+        "dataset": str(rows), "split": {"validation": 0.2, "test": 0.2}, "finetune": values, "answer": "words",
+        "question": "which way ?", "judging": {"baselines": ["majority"]},
+    })  # fmt: skip
+    made = train(config, tmp_path / "said")
+    found = evaluate(made.bundle.path, str(rows), baselines=("majority",))
+    assert (found.part, found.n, found.before) == ("test", 12, None)
+    assert found.evaluation.to_dict() == made.facts["evaluation"]
+    assert found.comparisons["majority"].to_dict() == made.facts["comparisons"]["majority"]
+    cut = "texts are longer, with their question, than the 23 tokens of `finetune.max_length`: the middle of each is "
+    assert made.warnings[-1] == f"60 of 60 {cut}not read."
+    assert found.notes == (f"12 of 12 {cut}not read.",)
+    from tapereader.recipes.predict import predict
+
+    assert predict(made.bundle, texts=["rose", "the company " * 20])["cut"] == 1
+    card = (made.bundle.path / "README.md").read_text(encoding="utf-8")
+    assert "needs no torch" not in card
+    assert "It answers in words, so reading it needs torch: install the extra `train`." in card
+    code = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(made.bundle.path))
+    exec(code, {})  # noqa: S102  the way to open it that the card gives
+
+
+def test_fields_that_change_nothing_in_words_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    config = TrainConfig.from_mapping({
+        "dataset": "nowhere.csv", "answer": "words", "judging": {"coverage": 0.8},
+        "finetune": {"objective": {"loss": "focal"}, "early_stopping_patience": 2, "trackers": ["tensorboard"],
+                     "head_dropout": 0.3, "epochs": 5, "optimizer": {"layer_decay": 0.9}},
+    })  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        train(config, tmp_path / "said")
+    assert str(caught.value) == (
+        "A training whose answer is in words must be given only fields that it uses; got "
+        "finetune.objective.loss='focal', finetune.optimizer.layer_decay=0.9, finetune.head_dropout=0.3, "
+        "finetune.early_stopping_patience=2, finetune.trackers=['tensorboard'], judging.coverage=0.8. Leave these out, "
+        "or train with `answer=labels`."
+    )
+
+
+def test_scores_of_text_that_a_program_wrote_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tapereader.cli.app import main
+
+    quick = recipe(tmp_path / "tiny-bert", epochs=1, max_length=16).model_dump(mode="json")
+    bundle = make(
+        tmp_path, dataset="synthetic-sentiment", columns={}, split={"validation": 0.05, "test": 0.05}, finetune=quick,
+        judging={"baselines": ["majority"], "before": False},
+    ).bundle  # fmt: skip
+    for words, told in ((("--json",), None), ((), "Synthetic data, written by a program: these scores say nothing")):
+        with pytest.raises(SystemExit):
+            main(["evaluate", str(bundle.path), "synthetic-sentiment", "--no-baselines", *words])
+        out = capsys.readouterr().out
+        assert json.loads(out)["synthetic"] is True if told is None else out.startswith(told)
+
+
+def test_real_rows_carry_no_mark(made: Any) -> None:
+    assert evaluate(made.bundle, str(made.bundle.path.parent / "rows.csv"), baselines=()).synthetic is False
+
+
 def test_a_regression_is_judged_the_same_way(tmp_path: Path) -> None:
     found = make(tmp_path, kind="regression", judging={"baselines": ["majority"]})
     options = FileOptions(task_kind="regression")

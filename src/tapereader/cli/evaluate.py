@@ -32,7 +32,7 @@ def evaluate(
     root: asked.Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a bundle on labelled text, with intervals, beside baselines; needs no deep-learning library."""
+    """Judge a bundle on labelled text, with intervals, beside baselines; only answers in words need torch."""
     from tapereader.recipes.data import FileOptions
     from tapereader.recipes.evaluate import evaluate as run
 
@@ -51,8 +51,17 @@ def evaluate(
     if as_json:
         console.answer_json(found.to_dict())
         return
+    if found.synthetic:
+        console.say(console.SYNTHETIC)
+    for note in found.notes:
+        console.note(note)
     console.say(f"Bundle {found.bundle_id} on {found.n:,} rows ({found.part}) of {found.dataset}:")
     show_scores(found.to_dict())
+    if found.kept:
+        from tapereader.governance.facts import MODEL_TITLES
+
+        kept = ", ".join(MODEL_TITLES.get(name, name) for name in found.kept)
+        console.say(f"As the bundle keeps it from its training, on the same rows: {kept}.")
     if found.seen:
         console.say(found.seen)
     wrong = [mistake.to_dict() for mistake in found.mistakes[:_SHOWN_MISTAKES]]

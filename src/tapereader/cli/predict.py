@@ -72,6 +72,8 @@ def predict(
             threads=threads,
             progress=advance,
         )
+    if found.get("cut") and not as_json:
+        console.note(f"{found['cut']:,} texts are too long to be read whole: the middle of each was not read.")
     if as_json:
         console.answer_json(found)
     elif "predictions" in found:

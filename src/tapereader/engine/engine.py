@@ -55,9 +55,12 @@ class Engine:
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, verify=check)
         if not self.bundle.onnx_path.is_file():
-            raise BundleError(
-                f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. Train it again with the export on."
+            way = (
+                "It answers in words: ask it with `tapereader predict`, which needs the extra `train`."
+                if self.bundle.contract.kind == "generation"
+                else "Restore the file, or train it again."
             )
+            raise BundleError(f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. {way}")
         self._tokenizer = self.bundle.tokenizer()
         self._backend = open_backend(backend, self.bundle.onnx_path, threads=threads)
         if check:

@@ -160,6 +160,10 @@ def _pictures(plots: Sequence[str]) -> Iterator[str]:
 
 def _calibration(facts: ModelFacts) -> Iterator[str]:
     calibration, evaluation = facts["calibration"], facts["evaluation"]
+    if facts["contract"]["kind"] == "generation":
+        yield "It says a label, without a probability: the one said counts as 1, the others as 0. It gives no"
+        yield "prediction set and never abstains; an answer that names no label is `unparsed`."
+        return
     if not calibration["n"]:
         yield "It was not calibrated: its probabilities are the network's own, and no prediction set is given."
         return
@@ -227,6 +231,17 @@ def _limits(facts: ModelFacts) -> Iterator[str]:
 def _loading(facts: ModelFacts) -> Iterator[str]:
     # A sentence of our own: the card travels, and the texts of the training data may not.
     example = '"营业利润同比增长12%。"' if facts["dataset"]["language"] == "zh" else '"Operating profit rose 12%."'
+    if facts["contract"]["kind"] == "generation":
+        yield "It answers in words, so reading it needs torch: install the extra `train`."
+        yield ""
+        yield "```python"
+        yield "from tapereader.recipes.predict import predict"
+        yield ""
+        yield f'predict("path/to/this/folder", texts=[{example}])["predictions"]'
+        yield "```"
+        yield ""
+        yield "The network alone is in `model/`, for transformers; `model/instruction.json` is what it is asked."
+        return
     yield "```python"
     yield "from tapereader import Engine"
     yield ""

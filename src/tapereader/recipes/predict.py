@@ -63,7 +63,8 @@ def predict(
     Returns
     -------
     dict with ``bundle_id``, ``task``, ``labels``, ``rows``, ``errors``, ``abstained``, ``label_counts``, ``output``,
-    and ``predictions`` (a list of rows) where no output was given
+    and ``predictions`` (a list of rows) where no output was given. A bundle that answers in words adds ``cut``,
+    the texts too long to be read whole, of which it did not read the middle
 
     Raises
     ------
@@ -80,7 +81,7 @@ def predict(
     if isinstance(destination, Path) and isinstance(input, str | Path) and _same_file(destination, Path(input)):
         raise ConfigError(f"`output` must be another file than `input`; got {str(destination)!r} for both.")
     writer = None if destination is None else TableWriter(destination, format=output_format)
-    engine = _open(bundle, backend, threads)
+    engine = open_any(bundle, backend=backend, threads=threads)
     if texts is not None:
         frames, total = _argument_frames(texts, pairs, batch_rows), len(texts)
     else:
@@ -112,19 +113,32 @@ def predict(
         with writer:
             for answer in answered():
                 writer.write(answer)
-    return {
-        "bundle_id": engine.bundle.id,
-        "task": engine.bundle.task,
-        "labels": list(engine.bundle.contract.names),
-        "rows": tally["rows"],
-        "errors": tally["errors"],
-        "abstained": tally["abstained"],
-        "label_counts": dict(labels.most_common()),
-        "output": str(destination) if isinstance(destination, Path) else None,
-    } | ({"predictions": kept} if writer is None else {})
+    return (
+        {
+            "bundle_id": engine.bundle.id,
+            "task": engine.bundle.task,
+            "labels": list(engine.bundle.contract.names),
+            "rows": tally["rows"],
+            "errors": tally["errors"],
+            "abstained": tally["abstained"],
+            "label_counts": dict(labels.most_common()),
+            "output": str(destination) if isinstance(destination, Path) else None,
+        }
+        | ({"predictions": kept} if writer is None else {})
+        | ({"cut": engine.n_cut} if isinstance(engine, WordsEngine) else {})
+    )
 
 
-def _open(bundle: Bundle | Path | str, backend: str, threads: int | None) -> Engine | WordsEngine:
+def open_any(
+    bundle: Bundle | Path | str, *, backend: str = "onnxruntime", threads: int | None = None
+) -> Engine | WordsEngine:
+    """Open a bundle for answering, whether its network has a head or says the label.
+
+    Parameters
+    ----------
+    bundle : a loaded bundle, or its folder
+    backend, threads : as :class:`tapereader.engine.Engine` takes them; words take neither
+    """
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     if loaded.contract.kind == "generation":
         return WordsEngine(loaded)

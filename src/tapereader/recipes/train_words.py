@@ -6,11 +6,9 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tapereader.bundle import UNPARSED, Calibration, ContractFacts, LabelContract, write_bundle
+from tapereader.bundle import Calibration, ContractFacts, write_bundle
 from tapereader.core.errors import ConfigError
 from tapereader.models.tasks import find_task
 from tapereader.recipes.bundling import fill_documents
@@ -18,11 +16,26 @@ from tapereader.recipes.judging import words_facts
 from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
 from tapereader.recipes.run_folder import run_folder
 from tapereader.recipes.train_config import TrainConfig, portable
-from tapereader.recipes.words import INSTRUCTION
+from tapereader.recipes.words import INSTRUCTION, cut_note, said_outputs
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
-from tapereader.training.experiment import baseline_outputs, check_baselines
+from tapereader.training.experiment import JudgingConfig, baseline_outputs, check_baselines
 from tapereader.training.generation import GeneratingModel, finetune_generating
+from tapereader.training.trainer import FinetuneConfig
+
+#: Fields of the recipe that teaching to answer in words uses; the others belong to a head or an encoder.
+_USED = frozenset({
+    *(f"finetune.{name}" for name in (
+        "backbone", "epochs", "batch_size", "max_length", "precision", "checkpoints", "seed", "threads",
+    )),
+    *(f"finetune.adapter.{name}" for name in ("method", "layers", "rank", "alpha")),
+    *(f"finetune.optimizer.{name}" for name in (
+        "name", "learning_rate", "weight_decay", "warmup_share", "schedule", "clip_norm", "momentum",
+    )),
+})  # fmt: skip
+#: What is fitted on probabilities or shown of a head, and words have neither.
+_NOT_JUDGED = ("coverage", "abstain_at", "before")
+_READ = ("en", "zh")
 
 
 def train_words(
@@ -39,8 +52,9 @@ def train_words(
     Raises
     ------
     ConfigError
-        If the labels are not single ones, or the backbone cannot generate.
+        If the labels are not single ones, the backbone cannot generate, or a field is given that changes nothing here.
     """
+    refuse_ignored(config)
     started = datetime.now(UTC)
     prepared = prepare(config, out, replace=replace, say=say, data_root=data_root)
     labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
@@ -58,6 +72,7 @@ def train_words(
             progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
         )  # fmt: skip
     say("Judging", 0, 0)
+    cut = cut_note(model.count_cut(labelled.texts), len(labelled), model.max_length)
     test = labelled.take(split.test)
     outputs = said_outputs(model.contract, model.answer(test.texts))
     judging = config.judging.replace(baselines=tuple(b for b in config.judging.baselines if b != "frozen-embedding"))
@@ -88,7 +103,7 @@ def train_words(
     facts["bundle_id"] = bundle.id
     page = out.parent / f"{out.name}-report.html"
     write_text(page, model_page(facts))
-    return TrainResult(bundle=bundle, report=page, facts=facts, warnings=prepared.warnings)
+    return TrainResult(bundle=bundle, report=page, facts=facts, warnings=(*prepared.warnings, *([cut] if cut else [])))
 
 
 def _save(model: GeneratingModel, folder: Path) -> None:
@@ -99,10 +114,38 @@ def _save(model: GeneratingModel, folder: Path) -> None:
     )
 
 
-def said_outputs(contract: LabelContract, said: list[str]) -> NDArray[np.float64]:
-    """Return answers as outputs (N, C): 1 for the label said, a row of 0 for ``unparsed``."""
-    out = np.zeros((len(said), len(contract.names)))
-    for row, label in enumerate(said):
-        if label != UNPARSED:
-            out[row, contract.index(label)] = 1.0
-    return out
+def refuse_ignored(config: TrainConfig) -> None:
+    """Refuse fields that change nothing where the answer is in words, before minutes of work.
+
+    Raises
+    ------
+    ConfigError
+        If one of them differs from its default and from what the profiles set.
+    """
+    profiles = [
+        FinetuneConfig.for_profile(profile, language=language) for profile in ("fast", "quality") for language in _READ
+    ]
+    usual = [_leaves(recipe.model_dump(mode="json"), "finetune") for recipe in (FinetuneConfig(), *profiles)]
+    asked = _leaves(config.finetune.model_dump(mode="json"), "finetune")
+    ignored = {
+        name: value
+        for name, value in asked.items()
+        if name not in _USED and all(value != known.get(name) for known in usual)
+    }
+    judging, plain = config.judging.model_dump(mode="json"), JudgingConfig().model_dump(mode="json")
+    ignored |= {f"judging.{name}": judging[name] for name in _NOT_JUDGED if judging[name] != plain[name]}
+    if ignored:
+        listed = ", ".join(f"{name}={value!r}" for name, value in ignored.items())
+        raise ConfigError(
+            f"A training whose answer is in words must be given only fields that it uses; got {listed}. Leave these "
+            "out, or train with `answer=labels`."
+        )
+
+
+def _leaves(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return dotted path to value of nested fields."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}.{name}"
+        found |= _leaves(value, path) if isinstance(value, dict) else {path: value}
+    return found

@@ -8,13 +8,38 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tapereader.bundle import Bundle
+from tapereader.bundle import UNPARSED, Bundle, LabelContract
 from tapereader.core.errors import BundleError, missing_extra
 from tapereader.core.records import Prediction
 from tapereader.engine.texts import refuse_faults, text_faults, text_hash
 
 #: Beside the weights: what the model is asked.
 INSTRUCTION = "instruction.json"
+
+
+def said_outputs(contract: LabelContract, said: list[str]) -> NDArray[np.float64]:
+    """Return answers as outputs (N, C): 1 for the label said, a row of 0 for ``unparsed``."""
+    out = np.zeros((len(said), len(contract.names)))
+    for row, label in enumerate(said):
+        if label != UNPARSED:
+            out[row, contract.index(label)] = 1.0
+    return out
+
+
+def cut_note(n_cut: int, n: int, max_length: int) -> str:
+    """Return what must be said of texts whose middle is not read; empty where there are none.
+
+    Examples
+    --------
+    >>> cut_note(0, 5, 128)
+    ''
+    """
+    if not n_cut:
+        return ""
+    return (
+        f"{n_cut:,} of {n:,} texts are longer, with their question, than the {max_length} tokens of "
+        "`finetune.max_length`: the middle of each is not read."
+    )
 
 
 class WordsEngine:
@@ -26,6 +51,10 @@ class WordsEngine:
     Parameters
     ----------
     bundle : a loaded bundle of kind ``generation``
+
+    Attributes
+    ----------
+    n_cut : texts answered so far of which the middle was not read, because they are too long
 
     Raises
     ------
@@ -41,6 +70,7 @@ class WordsEngine:
         except ModuleNotFoundError as error:
             raise missing_extra("train", needed_for="A bundle that answers in words") from error
         self.bundle = bundle
+        self.n_cut = 0
         path = bundle.path / "model" / INSTRUCTION
         if not path.is_file():
             raise BundleError(f"A bundle that answers in words must hold model/{INSTRUCTION}; {bundle.id!r} has none.")
@@ -65,12 +95,26 @@ class WordsEngine:
         faults = text_faults(texts, pairs)
         if not skip_empty:
             refuse_faults(faults)
-        keep = [position for position, fault in enumerate(faults) if fault is None]
-        said = iter(self._model.answer([texts[position] for position in keep])) if keep else iter(())
+        said = iter(self._said([text for text, fault in zip(texts, faults, strict=True) if fault is None]))
         return [
             None if fault is not None else self._prediction(text, next(said))
             for text, fault in zip(texts, faults, strict=True)
         ]
+
+    def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.float64]:
+        """Return array (N, C): 1 for the label said, and a row of 0 for ``unparsed``.
+
+        Raises
+        ------
+        DataError
+            If a text is missing or empty.
+        """
+        refuse_faults(text_faults(texts, pairs))
+        return said_outputs(self.bundle.contract, self._said(list(texts)))
+
+    def _said(self, texts: list[str]) -> list[str]:
+        self.n_cut += self._model.count_cut(texts)
+        return self._model.answer(texts) if texts else []
 
     def _prediction(self, text: str, label: str) -> Prediction:
         return Prediction(

@@ -114,6 +114,13 @@ class GeneratingModel:
         """Return a label or ``unparsed`` for each of N texts."""
         return [parse_answer(self.contract, words) for words in self.generate(texts)]
 
+    def count_cut(self, texts: list[str]) -> int:
+        """Return how many of N texts are too long to be read whole together with their question."""
+        return sum(
+            len(self.tokenizer(instruction(self.contract, self.question, text))["input_ids"]) > self.max_length
+            for text in texts
+        )
+
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer in Hugging Face layout."""
         with quiet():

@@ -281,7 +281,7 @@ def test_a_bundle_without_an_exported_network_is_refused(tiny_bundle: Path) -> N
     bundle = Bundle.load(tiny_bundle)
     bundle.onnx_path.unlink()
     assert refusal(BundleError, lambda: Engine(bundle)) == (
-        f"The engine reads onnx/model.onnx; bundle {bundle.id!r} has none. Train it again with the export on."
+        f"The engine reads onnx/model.onnx; bundle {bundle.id!r} has none. Restore the file, or train it again."
     )
 
 
