@@ -12,6 +12,15 @@ from tapereader.bundle.contract import LabelContract
 from tapereader.core.errors import BundleError
 
 FloatArray = NDArray[np.float64]
+#: Open ends of what each number may be.
+_RANGES = (
+    ("temperature", 0.0, np.inf),
+    ("coverage", 0.0, 1.0),
+    ("conformal_quantile", -np.inf, np.inf),
+    ("abstain_below", 0.0, float(np.nextafter(1.0, 2.0))),  # a probability of 1 may be the least sure one kept
+    ("threshold", 0.0, 1.0),
+    ("target_scale", 0.0, np.inf),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +49,19 @@ class Calibration:
     n: int = 0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.temperature) and self.temperature > 0):
-            raise BundleError(f"`temperature` must be above 0; got {self.temperature!r}.")
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            optional = value is None and name in ("coverage", "conformal_quantile", "abstain_below")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not optional and not (number and low < value < high):
+                wanted = "a finite number" if low == -np.inf else "above 0" if high == np.inf else "between 0 and 1"
+                raise BundleError(f"`{name}` must be {wanted}; got {value!r}.")
+        numbers = isinstance(self.target_mean, int | float) and isinstance(self.n, int)
+        if not (numbers and np.isfinite(self.target_mean) and self.n >= 0):
+            raise BundleError(
+                f"`target_mean` and `n` of a calibration must be a number and a count; got {self.target_mean!r} and "
+                f"{self.n!r}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

@@ -217,7 +217,15 @@ def test_an_edited_manifest_is_refused(tiny_bundle: Path) -> None:
     [
         ("{", "calibration.json of bundle 'tiny' must be readable JSON: "),
         ('{"temperature": 0}', "`temperature` must be above 0; got 0."),
-        ('{"temperature": "warm"}', "calibration.json must hold numbers; "),
+        ('{"temperature": "warm"}', "`temperature` must be above 0; got 'warm'."),
+        ('{"temperature": NaN}', "`temperature` must be above 0; got nan."),
+        ('{"coverage": 7.0}', "`coverage` must be between 0 and 1; got 7.0."),
+        ('{"conformal_quantile": "x"}', "`conformal_quantile` must be a finite number; got 'x'."),
+        ('{"conformal_quantile": Infinity}', "`conformal_quantile` must be a finite number; got inf."),
+        ('{"abstain_below": NaN}', "`abstain_below` must be between 0 and 1; got nan."),
+        ('{"threshold": null}', "`threshold` must be between 0 and 1; got None."),
+        ('{"target_scale": 0}', "`target_scale` must be above 0; got 0."),
+        ('{"target_mean": NaN}', "`target_mean` and `n` of a calibration must be a number and a count; got nan and 0."),
         ('{"heat": 1}', "A calibration must hold only ["),
     ],
 )
