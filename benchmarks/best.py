@@ -52,6 +52,7 @@ class Ensemble:
     validation : accuracy and macro-F1 of each candidate on the inner validation part, by its name
     test : the same on the test part
     chosen : name of the candidate with the best macro-F1 on validation
+    n_members : how many are measured; more of them can change the choice
     seeds : for each backbone with more than one member, the accuracy and macro-F1 of every member alone, on validation
         and on test
     intervals : of the chosen one on test: metric to ``value, low, high``, near-duplicate groups resampled whole
@@ -62,6 +63,7 @@ class Ensemble:
     validation: dict[str, tuple[float, float]]
     test: dict[str, tuple[float, float]]
     chosen: str
+    n_members: int
     seeds: dict[str, dict[str, list[tuple[float, float]]]]
     intervals: dict[str, dict[str, float | None]]
     baselines: dict[str, tuple[float, float]]
@@ -187,6 +189,7 @@ def choose(name: str) -> Ensemble | None:
         validation=scores["validation"],
         test=scores["test"],
         chosen=chosen,
+        n_members=sum(map(len, members.values())),
         seeds=seeds,
         intervals={metric: dict(scored[metric]) for metric in ("accuracy", "macro_f1")},
         baselines=baselines,
