@@ -2,6 +2,7 @@
 
     python -m benchmarks.bad_inputs                     # all cases, about ten minutes on two cores
     python -m benchmarks.bad_inputs --only encoding     # those with that word in their name or subject
+    python -m benchmarks.bad_inputs --missing           # those that no stored answer is there for, or a wrong one
     python -m benchmarks.bad_inputs --keep DIR          # keep the folders the commands ran in
 
 Each case is one process of the real command in a folder of its own. A refusal must leave with the code that the
@@ -182,10 +183,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cases, write the page, and return 1 if any failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", metavar="WORD", help="cases whose name or subject has this word")
+    parser.add_argument("--missing", action="store_true", help="cases without a stored answer that is right")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="keep the folders here")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     given = parser.parse_args(arguments)
     cases = [case for case in CASES if not given.only or given.only in f"{case.subject} {case.name}".lower()]
+    if given.missing:
+        right = {(answer.subject, answer.name) for answer in _stored() if not answer.faults}
+        cases = [case for case in cases if (case.subject, case.name) not in right]
+        if not cases:
+            print("Every case has a stored answer; nothing to ask.")
+            return 0
     home = Path(tempfile.mkdtemp(prefix="bad-inputs-")) if given.keep is None else given.keep
     try:
         stock = make_stock(home / "stock")
@@ -217,11 +225,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
+def _stored() -> list[Answer]:
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["answers"] if RESULTS.is_file() else []
+    return [Answer(**(one | {"faults": tuple(one["faults"])})) for one in stored]
+
+
 def _with_earlier(answers: Sequence[Answer]) -> list[Answer]:
     """Return new answers in the order of the cases, and those of an earlier run for cases that were not asked now."""
-    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["answers"] if RESULTS.is_file() else []
-    known = [Answer(**(one | {"faults": tuple(one["faults"])})) for one in stored]
-    found = {(answer.subject, answer.name): answer for answer in [*known, *answers]}
+    found = {(answer.subject, answer.name): answer for answer in [*_stored(), *answers]}
     return [found[key] for case in CASES if (key := (case.subject, case.name)) in found]
 
 
