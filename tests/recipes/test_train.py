@@ -81,6 +81,28 @@ def test_the_bundle_has_everything_it_should(made: Any) -> None:
     assert not manifest["non_commercial"]
 
 
+def test_training_rows_that_an_authors_test_part_repeats_are_left_out_and_counted(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = labelled_rows(n=60, seed=5)
+    texts = [f"{text} {number}" for number, text in enumerate(rows.texts)]
+    texts[57:60] = texts[0:3]  # three test rows are training rows again
+    part = ["train"] * 45 + ["test"] * 15
+    frame = rows.frame.assign(text=texts, official_paper=part)
+    frame.loc[57:59, "label"] = frame.loc[0:2, "label"].to_numpy()
+    published = type(rows)(rows.card, frame)
+    monkeypatch.setattr("tapereader.recipes.preparing.open_labelled", lambda *_, **__: published)
+    config = asked(
+        bert, "tiny", finetune={"epochs": 1}, judging={"baselines": ["majority"], "before": False},
+        split={"kind": "official", "near_duplicates": 1.0},
+    )  # fmt: skip
+    made = train(config, tmp_path / "bundle")
+    told = "; 3 rows of the authors' training parts were left out because later parts repeat them"
+    assert made.facts["split"].endswith(told)
+    assert made.facts["evaluation"]["n"] == 15
+    assert told in (made.bundle.path / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_card_names_no_id_that_it_cannot_know(made: Any) -> None:
     """The id is a hash over the card as well: the card says where it stands, and holds no empty name."""
     card = (made.bundle.path / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,8 @@ def without_overlap(labelled: LabelledText, split: Split, *, groups: NDArray[np.
     whole = split_groups(labelled, groups)
     part = np.full(len(labelled), -1, dtype=np.int64)
     part[split.train], part[split.validation], part[split.test] = 0, 1, 2
-    part = drop_overlap(part, whole)
-    return make_split(
-        f"{split.name}, without overlap", labelled, part, whole, hashes=row_hashes(labelled), cuts=split.cuts
+    kept = drop_overlap(part, whole)
+    clean = make_split(
+        f"{split.name}, without overlap", labelled, kept, whole, hashes=row_hashes(labelled), cuts=split.cuts
     )
+    return replace(clean, rows_overlapping=int(((part >= 0) & (kept < 0)).sum()))

@@ -37,6 +37,7 @@ class Split:
     rows_shared : test rows whose group also has training rows
     rows_dropped : rows in no part
     cuts : for a split by time, the first instants of validation and test
+    rows_overlapping : rows of earlier parts left out because later ones repeat them; they are among ``rows_dropped``
 
     Raises
     ------
@@ -53,6 +54,7 @@ class Split:
     rows_shared: int = 0
     rows_dropped: int = 0
     cuts: tuple[datetime, ...] = ()
+    rows_overlapping: int = 0
 
     def __post_init__(self) -> None:
         rows = np.concatenate([self.train, self.validation, self.test])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,7 +117,8 @@ def with_validation(
     part = np.full(len(labelled), -1, dtype=np.int64)
     part[split.train], part[split.test] = 0, 2
     part = _take_validation(part, strata(labelled), whole, hashes, fraction, [seed])
-    return make_split(split.name, labelled, part, whole, hashes=hashes, cuts=split.cuts)
+    found = make_split(split.name, labelled, part, whole, hashes=hashes, cuts=split.cuts)
+    return replace(found, rows_overlapping=split.rows_overlapping)
 
 
 def _take_validation(

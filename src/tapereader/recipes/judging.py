@@ -121,7 +121,8 @@ def _facts(
         "contract": contract.to_dict(),
         "dataset": dataset_facts(labelled),
         "split": f"{split.name}; {len(split.train):,} rows to learn, {len(split.validation):,} to calibrate, "
-        f"{len(split.test):,} to score; near-copies (Jaccard {near_duplicates:g} or more) on one side",
+        f"{len(split.test):,} to score; near-copies (Jaccard {near_duplicates:g} or more) on one side"
+        + _left_out(split),
         "evaluation": evaluation.to_dict(),
         "calibration": calibration.to_dict(),
         "before": others.pop(BEFORE).to_dict() if BEFORE in others else None,
@@ -133,6 +134,12 @@ def _facts(
         "rerun": "tapereader train --config BUNDLE/config.yaml --out DIR",
     }  # fmt: skip
     return facts
+
+
+def _left_out(split: Split) -> str:
+    n = split.rows_overlapping
+    rows = "row of the authors' training part was" if n == 1 else "rows of the authors' training parts were"
+    return f"; {n:,} {rows} left out because later parts repeat {'it' if n == 1 else 'them'}" if n else ""
 
 
 def said_with_care(

@@ -22,6 +22,7 @@ def test_without_overlap_keeps_the_test_rows_and_drops_their_copies_from_the_ear
     clean = without_overlap(labelled, published)
     assert (clean.train.tolist(), clean.validation.tolist(), clean.test.tolist()) == ([1], [4], [2, 3])
     assert (clean.groups_straddling, clean.rows_shared, clean.rows_dropped) == (0, 0, 2)
+    assert clean.rows_overlapping == 2
     assert clean.name == "official paper, without overlap"
     assert clean.id != published.id
 
