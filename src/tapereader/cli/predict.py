@@ -54,6 +54,8 @@ def predict(
         raise ConfigError("There must be something to answer; got nothing. Give texts, --input FILE, or pipe lines in.")
     if about is not None and not texts:
         raise ConfigError("--about names the target of texts given as words; got none. A file has a column: --pair.")
+    if texts and (text is not None or pair is not None):
+        raise ConfigError("--text and --pair name columns of a file; got texts given as words. Leave the columns out.")
     from tapereader.recipes.predict import predict as run
 
     streamed = output is None and not texts and not as_json

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tapereader.bundle import TaskKind
 from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
@@ -58,6 +58,12 @@ class TrainConfig(Config):
     """Asked of every text where the answer is in words; None takes the task's own."""
     title: str | None = Field(default=None, json_schema_extra=NOT_IDENTITY)
     """Of the model card; None makes one from backbone and data set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.question is not None and self.answer != "words":
+            raise ValueError(f"`question` is asked where the answer is in words; got `answer` {self.answer!r}")
+        return self
 
 
 def build_config(

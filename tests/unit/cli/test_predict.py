@@ -97,6 +97,14 @@ def test_about_goes_with_words(capsys: pytest.CaptureFixture[str], tiny_bundle: 
     assert err == ("Error: --about names the target of texts given as words; got none. A file has a column: --pair.\n")
 
 
+def test_columns_go_with_a_file(capsys: pytest.CaptureFixture[str], tiny_bundle: Path) -> None:
+    code, _, err = call(capsys, str(tiny_bundle), "profit rose", "--text", "headline")
+    assert code == 2
+    assert err == (
+        "Error: --text and --pair name columns of a file; got texts given as words. Leave the columns out.\n"
+    )
+
+
 def test_a_bundle_that_is_not_there_is_a_message(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, err = call(capsys, str(tmp_path / "none"), "profit rose")
     assert (code, out) == (2, "")

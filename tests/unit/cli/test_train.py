@@ -48,6 +48,12 @@ def test_a_data_set_comes_from_the_words_or_the_file(capsys: pytest.CaptureFixtu
     )
 
 
+def test_a_question_goes_with_answers_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = call(capsys, "train", "fomc-stance", "--question", "Which way?", "--out", str(tmp_path / "b"))
+    assert code == 2
+    assert "`question` is asked where the answer is in words; got `answer` 'labels'" in err
+
+
 def test_a_folder_that_is_taken_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     kept = tmp_path / "bundle" / "notes.txt"
     kept.parent.mkdir()
