@@ -80,7 +80,7 @@ def describe(
             "published rows": card.published_rows,
             "official splits": ", ".join(card.official_splits),
             "know that": list(card.traps),
-            "rows here": found.rows if found.state == "ready" else "none; set TAPEREADER_DATA, or import the release",
+            "rows here": found.rows if found.state == "ready" else _absent(card.name),
             "data id": found.id,
             "columns": ", ".join(found.columns),
             "rows a label": [f"{name}: {count:,}" for name, count in counts.items()],
@@ -141,6 +141,12 @@ def _show_overlap(found: ContaminationReport, against: str | None) -> None:
     )
     for example in found.examples:
         console.say(f"  row {example.row} and row {example.against_row} ({example.similarity:.2f}): {example.text}")
+
+
+def _absent(name: str) -> str:
+    from tapereader.sources import importable_names
+
+    return f"none; set TAPEREADER_DATA{', or import the release' if name in importable_names() else ''}"
 
 
 def _permission(commercial_use: Any) -> str:

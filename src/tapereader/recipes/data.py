@@ -15,11 +15,11 @@ from tapereader.sources import (
     DatasetCard,
     LabelledText,
     corpus_names,
-    data_root,
     dataset_names,
     describe,
     describe_corpus,
     import_release,
+    import_root,
     load_dataset,
     read_labelled,
 )
@@ -190,9 +190,14 @@ def import_data(name: str, path: Path, *, root: Path | None = None) -> Path:
     ----------
     name : a named data set
     path : the release as its authors publish it
-    root : folder to write into; None takes ``TAPEREADER_DATA``
+    root : folder to write into, made where it does not exist; None takes ``TAPEREADER_DATA``
+
+    Raises
+    ------
+    MissingDataError
+        If neither is given.
     """
-    return import_release(name, path, out=root or data_root())
+    return import_release(name, path, out=root or import_root())
 
 
 def _state(name: str, root: Path | None) -> DataState:

@@ -10,6 +10,7 @@ from tapereader.sources.catalog import (
     dataset_names,
     describe,
     describe_corpus,
+    import_root,
     load_dataset,
     unlabelled_texts,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "describe",
     "describe_corpus",
     "import_release",
+    "import_root",
     "importable_names",
     "load_dataset",
     "read_labelled",

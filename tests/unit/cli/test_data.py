@@ -125,9 +125,8 @@ def test_a_misspelt_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) ->
     )
 
 
-def test_import_reads_a_release_into_the_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def write_phrasebank(release: Path) -> Path:
     """The four files of the release, in the encoding and line ends of its authors."""
-    release = tmp_path / "FinancialPhraseBank-v1.0"
     release.mkdir()
     agreed = ["Sales rose to EUR 5 mn .@positive", "The bank is based in Turku .@neutral", "Profit fell .@negative"]
     disputed = ["The deal covers Åland .@neutral"]
@@ -139,6 +138,11 @@ def test_import_reads_a_release_into_the_folder(capsys: pytest.CaptureFixture[st
     ):
         text = "".join(f"{line}\r\n" for line in lines)
         (release / f"Sentences_{name}.txt").write_bytes(text.encode("iso-8859-1"))
+    return release
+
+
+def test_import_reads_a_release_into_the_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    release = write_phrasebank(tmp_path / "FinancialPhraseBank-v1.0")
     root = tmp_path / "data"
     root.mkdir()
     code, out, err = call(capsys, "data", "import", "financial-phrasebank", str(release), "--data", str(root), "--json")
@@ -148,6 +152,30 @@ def test_import_reads_a_release_into_the_folder(capsys: pytest.CaptureFixture[st
     found = json.loads(out)
     assert found["rows"] == 4
     assert found["card"]["origin"].startswith("original release")
+
+
+def test_import_makes_the_folder_that_the_variable_names(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = write_phrasebank(tmp_path / "release")
+    monkeypatch.setenv("TAPEREADER_DATA", str(tmp_path / "new" / "data"))
+    code, out, err = call(capsys, "data", "import", "financial-phrasebank", str(release))
+    assert (code, err) == (0, "")
+    written = tmp_path / "new" / "data" / "financial_phrasebank" / "sentences.parquet"
+    assert out == f"Wrote {written}.\n"
+    assert written.is_file()
+
+
+def test_import_without_a_folder_says_which_two_ways_there_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAPEREADER_DATA", raising=False)
+    code, out, err = call(capsys, "data", "import", "financial-phrasebank", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err == (
+        "Error: An import must know the folder to write into; got neither `--data DIR` nor TAPEREADER_DATA. Give one "
+        "of them; a folder that does not exist yet is made.\n"
+    )
 
 
 def test_import_of_the_wrong_files_says_what_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

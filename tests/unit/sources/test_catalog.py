@@ -192,15 +192,19 @@ def test_a_title_that_the_text_repeats_is_left_out() -> None:
 
 def test_no_data_folder_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TAPEREADER_DATA", raising=False)
-    message = (
-        "TAPEREADER_DATA must name the folder with the data sets; got nothing. Set it, or run "
-        "`tapereader data import NAME PATH` on an authors' release and set it to the folder that is written."
-    )
+    message = "TAPEREADER_DATA must name the folder with the data sets; got nothing. Set it, or give `--data DIR`."
     with pytest.raises(MissingDataError, match="^" + re.escape(message) + "$"):
         load_dataset("cn-finfe")
     monkeypatch.setenv("TAPEREADER_DATA", str(tmp_path / "no"))
     with pytest.raises(MissingDataError, match=r"^TAPEREADER_DATA must name a folder; got .*\. Correct it\.$"):
         data_root()
+
+
+@pytest.mark.parametrize("name", ["adverse-media", "cn-credit-risk", "cn-stock-news"])
+def test_an_import_is_advised_only_where_there_is_a_reader(name: str, tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError) as caught:
+        load_dataset(name, root=tmp_path)
+    assert str(caught.value).endswith(" no such file is there. Correct TAPEREADER_DATA.")
 
 
 def test_a_missing_damaged_or_foreign_table_is_named(tmp_path: Path) -> None:

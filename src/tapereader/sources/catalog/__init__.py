@@ -6,6 +6,7 @@ from tapereader.sources.catalog.loading import (
     dataset_names,
     describe,
     describe_corpus,
+    import_root,
     load_dataset,
     unlabelled_texts,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "dataset_names",
     "describe",
     "describe_corpus",
+    "import_root",
     "load_dataset",
     "unlabelled_texts",
 ]

@@ -30,13 +30,29 @@ def data_root() -> Path:
     value = os.environ.get(DATA_VARIABLE, "").strip()
     if not value:
         raise MissingDataError(
-            f"{DATA_VARIABLE} must name the folder with the data sets; got nothing. Set it, or run "
-            "`tapereader data import NAME PATH` on an authors' release and set it to the folder that is written."
+            f"{DATA_VARIABLE} must name the folder with the data sets; got nothing. Set it, or give `--data DIR`."
         )
     root = Path(value).expanduser()
     if not root.is_dir():
         raise MissingDataError(f"{DATA_VARIABLE} must name a folder; got {value!r}. Correct it.")
     return root
+
+
+def import_root() -> Path:
+    """Return the folder that imports are written into: what ``TAPEREADER_DATA`` names, whether or not it exists yet.
+
+    Raises
+    ------
+    MissingDataError
+        If the variable is not set.
+    """
+    value = os.environ.get(DATA_VARIABLE, "").strip()
+    if not value:
+        raise MissingDataError(
+            f"An import must know the folder to write into; got neither `--data DIR` nor {DATA_VARIABLE}. Give one of "
+            "them; a folder that does not exist yet is made."
+        )
+    return Path(value).expanduser()
 
 
 def dataset_names(registry: Registry | None = None) -> tuple[str, ...]:

@@ -132,10 +132,15 @@ def read_stored(name: str, root: Path, folder: str, file: str, columns: tuple[st
         If it is damaged or lacks a column.
     """
     path = root / folder / file
+    # Not at the top: the readers of releases import this module.
+    from tapereader.sources.releases.importing import has_reader
+
+    readable = has_reader(folder, file)
     if not path.is_file():
+        way = f", or try `tapereader data import {name} PATH` on the authors' release" if readable else ""
         raise MissingDataError(
             f"Data set {name!r} must be at {folder}/{file} below {str(root)!r}; no such file is there. "
-            f"Correct TAPEREADER_DATA, or try `tapereader data import {name} PATH` on the authors' release."
+            f"Correct TAPEREADER_DATA{way}."
         )
     try:
         table = pd.read_parquet(path)
@@ -146,7 +151,7 @@ def read_stored(name: str, root: Path, folder: str, file: str, columns: tuple[st
     if missing:
         raise DataError(
             f"Data set {name!r} must have the column {missing[0]!r}; got {', '.join(map(str, table.columns))} "
-            f"in {str(path)!r}. Import the release again."
+            f"in {str(path)!r}. {'Import the release again' if readable else 'Restore the table'}."
         )
     return table
 
