@@ -200,8 +200,9 @@ def page() -> str:
     lines = [
         "# Results",
         "",
-        "Written by `python benchmarks/tables.py` from the cells in `benchmarks/results`; do not edit. Every cell is one",
-        "training on one split; `python benchmarks/text_sets.py NAME --again FOLD` measures one again. Scores are means ±",
+        "Written by `python benchmarks/tables.py` from the cells in `benchmarks/results`; do not edit. Each cell is one",
+        "measurement, of a set one training on one split; `python benchmarks/text_sets.py NAME --again FOLD` measures it again,",
+        "`best.py` and `train_speed.py` take `--again` as well. Scores are means ±",
         "standard deviations over test folds, in per cent except for regression. Near-duplicates (Jaccard 0.8 of character",
         "shingles, numbers masked) are grouped so that every two texts of a group are near, and a group never stands on two",
         "sides of a split, unless a line says *as published*. Two near texts can still be in two groups, where one of them",
@@ -246,7 +247,10 @@ def page() -> str:
             if experiment.official is None:
                 summary.append((part, part.best_baseline()))
     if missing := [experiment.name for experiment in SETS if found[experiment.name] is None]:
-        lines += [f"Not measured yet: {', '.join(f'`{name}`' for name in missing)}.", ""]
+        lines += [
+            f"Not measured yet, or taken out to be measured again: {', '.join(f'`{name}`' for name in missing)}.",
+            "",
+        ]
     if summary:
         lines += [
             "| set | metric | best baseline | its score | fine-tuned | difference (95 %) | |",
@@ -282,10 +286,13 @@ def _remarks(part: Measured) -> Iterator[str]:
     if labelled.card.name == "fomc-stance":
         ours = f"Weighted F1 of ours: {spread(part.scores('ours', 'weighted_f1'), percent=False)}"
         published = ", ".join(f"{name} {value:.3f}" for name, value in _FOMC_PUBLISHED.items())
+        first = part.experiment.name == "fomc-stance"
         yield (
             f"{ours}. Published (Shah, Paturi and Chava 2023, *Trillion Dollar Words*): {published}. Theirs is another split: a "
             "mean over three random ones of the authors, with near-copies on both sides. We read their file in which long "
             "sentences are split (2,480 rows); the figures were quoted, and not checked to be for that file."
+            if first
+            else f"{ours}; published ones, on other splits: {published}."
         )
     if part.contract.kind == "multi-label" and part.experiment.baselines:
         given = ", ".join(f"{cell['result']['calibration']['threshold']:.2f}" for cell in part.cells)
@@ -362,7 +369,7 @@ def _methods() -> Iterator[str]:
         "## Ways of learning",
         "",
         f"One fold of ten of `financial-phrasebank`, one seed: on its {n} test rows the standard error of an accuracy of",
-        f"{100 * first:.0f} % is {100 * (first * (1 - first) / n) ** 0.5:.1f} points, so neighbours in this table cannot be told apart. The last column is the number",
+        f"{100 * first:.0f} % is {100 * (first * (1 - first) / n) ** 0.5:.1f} points, so a difference of a point or two says little. The last column is the number",
         "of parameters that learn at four bytes each, not a file: LoRA, AdaLoRA and IA3 are merged into the network after",
         "training, and a bundle holds whole weights whatever learnt. Share: of all parameters, added ones included.",
         "",
