@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,26 @@ def test_recipes_are_tried_and_the_best_can_be_trained(capsys: pytest.CaptureFix
     assert code == 0
     assert [trial["number"] for trial in answer["trials"]] == [1, 2, 3]
     assert answer["best"]["finetune"]["epochs"] in (1, 2)
+
+
+def test_scores_on_text_that_a_program_wrote_are_marked_wherever_they_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = labelled_rows(n=60)
+    made_up = type(rows)(replace(rows.card, synthetic=True), rows.frame)
+    monkeypatch.setattr("tapereader.recipes.search.open_labelled", lambda *_, **__: made_up)
+    words = ["search", "made-up.csv", "--out", str(tmp_path / "found"), "--trials", "1",
+             "--backbone", str(write_model(tmp_path / "network")), "--set", "train.finetune.precision=float32",
+             "--set", "train.finetune.threads=1", "--set", "train.finetune.epochs=1",
+             "--set", "train.split.near_duplicates=1.0", "--set", "train.split.validation=0.3"]  # fmt: skip
+    code, told, notes = call(capsys, *words)
+    assert code == 0, notes
+    mark = "Synthetic data, written by a program: these scores say nothing about the world."
+    assert told.splitlines()[0] == mark
+    head = (tmp_path / "found" / "best.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert head == "# Synthetic data, written by a program: the score says nothing about the world."
+    code, told, _ = call(capsys, *words, "--json")
+    assert json.loads(told)["synthetic"] is True
 
 
 def test_all_faults_of_both_parts_are_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
