@@ -60,6 +60,7 @@ def test_scores_on_text_that_a_program_wrote_are_marked_wherever_they_are_told(
     words = ["search", "made-up.csv", "--out", str(tmp_path / "found"), "--trials", "1",
              "--backbone", str(write_model(tmp_path / "network")), "--set", "train.finetune.precision=float32",
              "--set", "train.finetune.threads=1", "--set", "train.finetune.epochs=1",
+             "--set", "train.finetune.max_length=32",
              "--set", "train.split.near_duplicates=1.0", "--set", "train.split.validation=0.3"]  # fmt: skip
     code, told, notes = call(capsys, *words)
     assert code == 0, notes
