@@ -83,8 +83,9 @@ class LengthGroupedTrainer(transformers.Trainer):
 class Hooks(TrainerCallback):
     """Call what a method needs between steps, and tell how far the run is."""
 
-    def __init__(self, hooks: list[Any], progress: Progress | None) -> None:
+    def __init__(self, hooks: list[Any], optimizer: torch.optim.Optimizer, progress: Progress | None) -> None:
         self.hooks = hooks
+        self.optimizer = optimizer
         self.progress = progress
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
@@ -98,6 +99,8 @@ class Hooks(TrainerCallback):
         for hook in self.hooks:
             if hasattr(hook, "at_step"):
                 hook.at_step(state.global_step)
+                if isinstance(self.optimizer, MasterWeightOptimizer):
+                    self.optimizer.take_zeros()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
         """Tell how far the run is."""

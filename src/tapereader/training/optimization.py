@@ -168,6 +168,16 @@ class MasterWeightOptimizer(torch.optim.Optimizer):
         torch._foreach_copy_([parameter for _, parameter in rounded], [master for master, _ in rounded])
         return out
 
+    @torch.no_grad()
+    def take_zeros(self) -> None:
+        """Set masters to zero where their live weight is: what was pruned there would come back with the next copy.
+
+        bfloat16 has the exponents of float32, so rounding alone makes no zero.
+        """
+        for master, parameter in zip(self.masters, self.live, strict=True):
+            if master is not parameter:
+                master.masked_fill_(parameter == 0, 0.0)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of live weights and masters."""
         for parameter in (*self.live, *self.masters):

@@ -209,7 +209,7 @@ def finetune(
             else round(config.optimizer.warmup_share * steps),
             num_training_steps=steps,
         )
-        callbacks: list[TrainerCallback] = [Hooks(hooks, progress)]
+        callbacks: list[TrainerCallback] = [Hooks(hooks, optimizer, progress)]
         if config.early_stopping_patience is not None:
             callbacks.append(transformers.EarlyStoppingCallback(config.early_stopping_patience))
         trainer = LengthGroupedTrainer(
