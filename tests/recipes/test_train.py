@@ -266,3 +266,16 @@ def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(made: Any, bert: 
     assert not (tmp_path / ".bundle.run").exists()
     for name in ("model/model.safetensors", "model/head.safetensors", "calibration.json", "evaluation.json"):
         assert (out / name).read_bytes() == (made.bundle.path / name).read_bytes(), name
+
+
+def test_one_of_several_processes_is_refused_before_anything_is_written(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError) as caught:
+        train(asked(bert, write_rows(tmp_path / "rows.csv")), tmp_path / "bundle")
+    assert str(caught.value) == (
+        "A training must be one process; got a launch of 2. Start it without torchrun or accelerate launch: it "
+        "takes all processor threads, or the first accelerator, by itself."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

@@ -12,6 +12,8 @@ from tapereader.core.errors import BundleError
 
 #: What the fingerprint encodes: Latin, digits, signs, Chinese, an emoji and a word no vocabulary holds whole.
 _PROBE = "Operating profit rose 12.5% to EUR 3,041m; 营业利润同比下降8.2%。 📉 Xyzzyvale-Östersund"
+#: The most special tokens any supported tokenizer puts around two texts.
+_SPECIAL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class ChunkingTokenizer:
         Parameters
         ----------
         texts : N texts
-        pairs : N second texts, repeated whole in every chunk, or None
+        pairs : N second texts, repeated in every chunk, or None; one that takes more than half a chunk is cut there
         """
         firsts = [self.prefix + text for text in texts]
         inputs = firsts if pairs is None else list(zip(firsts, (self._fit(pair) for pair in pairs), strict=True))
@@ -81,6 +83,7 @@ class ChunkingTokenizer:
         ]
 
     def _fit(self, pair: str) -> str:
-        # A pair is a name. One that leaves no room for the text would make the tokenizer fail; 200 characters are
-        # at most a quarter of a 128-token chunk for names as they are written.
-        return pair[: max(8, self.max_length)]
+        # Only the first text is cut into chunks. A second one that leaves it no room would make the tokenizer fail.
+        most = max(1, (self.max_length - _SPECIAL) // 2)
+        encoding = self._tokenizer.encode(pair, add_special_tokens=False)
+        return pair if len(encoding.ids) <= most else pair[: encoding.offsets[most - 1][1]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tapereader.bundle import write_bundle
+from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine
 from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
 from tapereader.recipes.judging import model_facts
@@ -51,6 +53,7 @@ def train(
     """
     say = report or _silent
     out = Path(out)
+    refuse_several_processes()
     if config.answer == "words":
         return train_words(config, out, replace=replace, say=say, allow_download=allow_download, data_root=data_root)
     started = datetime.now(UTC)
@@ -88,6 +91,22 @@ def train(
     page = out.parent / f"{out.name}-report.html"
     write_text(page, model_page(facts))
     return TrainResult(bundle=bundle, report=page, facts=facts, warnings=prepared.warnings)
+
+
+def refuse_several_processes() -> None:
+    """Stop where a launcher started this training more than once: each copy would write the same bundle.
+
+    Raises
+    ------
+    ConfigError
+        If this process is one of several.
+    """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise ConfigError(
+            f"A training must be one process; got a launch of {processes}. Start it without torchrun or accelerate "
+            "launch: it takes all processor threads, or the first accelerator, by itself."
+        )
 
 
 def _silent(what: str, done: int, of: int) -> None:

@@ -15,6 +15,7 @@ from tapereader.training.batches import Collator, EncodedDataset, batches_by_len
 
 #: Cached states above this are refused: they are kept in memory.
 LARGEST_CACHE_GIB = 6.0
+_PLAIN_STACKS = ("bert", "roberta", "xlm-roberta", "mpnet")
 
 
 class _PassThrough(nn.Module):
@@ -26,8 +27,13 @@ class _PassThrough(nn.Module):
 
 
 def can_cache(network: TextNetwork) -> bool:
-    """Say whether the backbone is a plain stack behind one ``embeddings`` module (BERT, RoBERTa, MPNet kinds)."""
-    return isinstance(getattr(network.backbone, "embeddings", None), nn.Module)
+    """Say whether the backbone is known to be a plain stack behind one ``embeddings`` module, with nothing after it.
+
+    Others have a norm behind the stack, a convolution beside it or a projection below it, which would run once while
+    the states are computed and once more in every pass.
+    """
+    config: Any = network.backbone.config
+    return config.model_type in _PLAIN_STACKS
 
 
 def cache_lower_layers(

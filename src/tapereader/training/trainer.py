@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -162,6 +164,7 @@ def finetune(
         raise ConfigError("`early_stopping_patience` needs an inner validation part; got none.")
     if watch is not None and validation is None:
         raise ConfigError("`watch` needs an inner validation part; got none.")
+    _refuse_missing(config.trackers)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
@@ -185,6 +188,9 @@ def finetune(
     standardise_embedding(network, data, collator)
     if precision == "bfloat16":
         network.backbone.to(torch.bfloat16)
+    # Before layers are taken off: a rate may depend on how deep a layer lies.
+    rate = peak_rate(config.optimizer, config.adapter, hidden_width(network.backbone))
+    groups = parameter_groups(network, config.optimizer, rate)
     restore = None
     started = time.perf_counter()
     if _caches(network, config):
@@ -192,8 +198,7 @@ def finetune(
         restore = cache_lower_layers(
             network, [data] if held_out is None else [data, held_out], top=top, collator=collator
         )
-    rate = peak_rate(config.optimizer, config.adapter, hidden_width(network.backbone))
-    optimizer = build_optimizer(parameter_groups(network, config.optimizer, rate), config.optimizer)
+    optimizer = build_optimizer(groups, config.optimizer)
     with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
         # AdaLoRA's running importance of ranks is in no checkpoint: a killed run starts again, and ends the same.
         keep = work_dir is not None and config.checkpoints > 0 and config.adapter.method != "adalora"
@@ -225,6 +230,7 @@ def finetune(
         with unpadded(network) if _unpads(network, config) else contextlib.nullcontext():
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         history = [{k: float(v) for k, v in entry.items()} for entry in trainer.state.log_history]
+    network.to("cpu")
     stopped_early = config.early_stopping_patience is not None
     to_float32(network, optimizer, use_masters=not stopped_early)
     if restore is not None:
@@ -298,6 +304,18 @@ def _unpads(network: TextNetwork, config: FinetuneConfig) -> bool:
     return not before_text and config.encoder_dropout == 0.0 and can_unpad(network.backbone)
 
 
+def _refuse_missing(trackers: tuple[str, ...]) -> None:
+    missing = [name for name in trackers if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"`trackers` must be installed before a training; got {', '.join(missing)}, not there. Run: pip install "
+            f"{' '.join(missing)}."
+        )
+    if "wandb" in trackers:
+        # Nothing leaves the machine unless somebody asked for it. The library takes this word from nowhere else.
+        os.environ.setdefault("WANDB_MODE", "offline")
+
+
 def _arguments(
     config: FinetuneConfig,
     folder: str,
@@ -310,7 +328,7 @@ def _arguments(
     judge: bool,
 ) -> transformers.TrainingArguments:
     stopping = config.early_stopping_patience is not None
-    return transformers.TrainingArguments(
+    arguments = transformers.TrainingArguments(
         output_dir=folder,
         num_train_epochs=config.epochs,
         per_device_train_batch_size=micro,
@@ -328,8 +346,13 @@ def _arguments(
         greater_is_better=True if stopping else None,
         logging_steps=max(1, steps // 50),
         report_to=list(config.trackers),
+        restore_callback_states_from_checkpoint=True,  # how long early stopping has waited
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=False,
     )
+    if arguments.n_gpu > 1:
+        # One process takes one accelerator: copies over several would each be told the size of the whole batch.
+        arguments._n_gpu = 1
+    return arguments

@@ -36,6 +36,16 @@ def test_the_pair_is_whole_in_every_chunk(path: Path) -> None:
     assert sum(chunk.ids.count(4) for chunk in chunks) == 30
 
 
+@pytest.mark.parametrize("max_length", [8, 32, 128])
+@pytest.mark.parametrize("pair", ["营" * 200, "a.b.c." * 40, "acme " * 200], ids=["Chinese", "marks", "words"])
+def test_a_pair_leaves_the_text_half_a_chunk(path: Path, max_length: int, pair: str) -> None:
+    tokenizer = ChunkingTokenizer(path, max_length=max_length)
+    chunks = tokenizer.encode(["profit rose " * 100], [pair])
+    assert all(len(chunk.ids) <= max_length for chunk in chunks)
+    assert sum(chunk.type_ids.count(0) for chunk in chunks) - 2 * len(chunks) == 200
+    assert all(chunk.type_ids.count(1) - 1 <= max(1, (max_length - 4) // 2) for chunk in chunks)
+
+
 def test_the_prefix_stands_before_the_text(path: Path) -> None:
     with_prefix = ChunkingTokenizer(path, max_length=16, prefix="the ").encode(["profit"])
     assert with_prefix == ChunkingTokenizer(path, max_length=16).encode(["the profit"])

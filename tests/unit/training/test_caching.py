@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="caching needs the extra train")
 
 import torch
-from tests.tiny_models import labelled_rows, recipe, write_model
+import transformers
+from tests.tiny_models import POSITIONS, VOCABULARY, labelled_rows, recipe, write_model
 
 from tapereader.core.errors import ConfigError
 from tapereader.models.adapters import AdapterConfig
 from tapereader.training import caching
 from tapereader.training.batches import Collator, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
+from tapereader.training.optimization import OptimizerConfig
 from tapereader.training.trainer import build_network, finetune
 
 
@@ -84,6 +88,27 @@ def test_only_a_plain_stack_is_cut(folders: dict[str, Path]) -> None:
     model = finetune(rows, None, config)
     assert not can_cache(model.network)
     assert model.logits(rows.texts).shape == (12, 3)
+
+
+def test_a_stack_with_something_beside_it_is_run_whole(tmp_path: Path, folders: dict[str, Path]) -> None:
+    """DistilBERT calls its embeddings otherwise; ModernBERT and others have a norm after the stack."""
+    config = transformers.DistilBertConfig(
+        vocab_size=len(VOCABULARY), dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=POSITIONS
+    )
+    transformers.DistilBertModel(config).save_pretrained(tmp_path)
+    shutil.copy(folders["bert"] / "tokenizer.json", tmp_path)
+    model = finetune(labelled_rows(n=12), None, recipe(tmp_path, epochs=1, adapter=AdapterConfig(method="head")))
+    assert not can_cache(model.network)
+
+
+@pytest.mark.parametrize("adapter", [{"method": "head"}, {"method": "top-k", "layers": 1}], ids=["head", "top"])
+def test_rates_that_fall_with_depth_go_with_the_cache(adapter: dict[str, Any], folders: dict[str, Path]) -> None:
+    changes = {"optimizer": OptimizerConfig(learning_rate=3e-3, head_learning_rate=3e-2, layer_decay=0.8)}
+    config = recipe(folders["bert"], epochs=2, adapter=AdapterConfig.model_validate(adapter), **changes)
+    rows = labelled_rows(n=24)
+    cached = finetune(rows, None, config)
+    plain = finetune(rows, None, config.replace(cache_lower_layers=False))
+    assert np.abs(cached.logits(rows.texts) - plain.logits(rows.texts)).max() < 1e-4
 
 
 def test_states_that_would_fill_the_memory_are_refused(

@@ -120,6 +120,33 @@ def test_every_way_goes_on_where_it_was(
     assert same_weights(resumed, whole)
 
 
+def test_early_stopping_goes_on_waiting_where_it_was(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores fall from the first epoch on, so that a patience of two ends the run after the third."""
+    scores = [0.5, 0.4, 0.3, 0.9, 0.2, 0.1]
+    left = iter(scores)
+    monkeypatch.setattr("tapereader.training.loop.validation_score", lambda *_: next(left))
+    rows, held_out = labelled_rows(n=24), labelled_rows(n=12, seed=1)
+    config = recipe(folders["bert"], epochs=6, early_stopping_patience=2)
+    whole = finetune(rows, held_out, config, work_dir=tmp_path / "whole")
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(done: int, _: int) -> None:
+        if done == 7:  # in the third of epochs of three steps
+            raise CutOffError
+
+    left = iter(scores)
+    with pytest.raises(CutOffError):
+        finetune(rows, held_out, config, work_dir=tmp_path / "cut", progress=cut)
+    left = iter(scores[2:])
+    resumed = finetune(rows, held_out, config, work_dir=tmp_path / "cut")
+    assert max(entry["epoch"] for entry in resumed.history) == max(entry["epoch"] for entry in whole.history) == 3.0
+    assert same_weights(resumed, whole)
+
+
 def test_a_finished_run_is_not_run_again(folders: dict[str, Path], tmp_path: Path) -> None:
     config = recipe(folders["bert"], epochs=2, checkpoints=2)
     first = finetune(labelled_rows(), None, config, work_dir=tmp_path)
