@@ -12,13 +12,15 @@ from tapereader.bundle.contract import LabelContract
 from tapereader.core.errors import BundleError
 
 FloatArray = NDArray[np.float64]
+#: Just outside the shares from 0 to 1, whose ends a threshold may take.
+_BELOW_0, _ABOVE_1 = float(np.nextafter(0.0, -1.0)), float(np.nextafter(1.0, 2.0))
 #: Open ends of what each number may be.
 _RANGES = (
     ("temperature", 0.0, np.inf),
     ("coverage", 0.0, 1.0),
     ("conformal_quantile", -np.inf, np.inf),
-    ("abstain_below", 0.0, float(np.nextafter(1.0, 2.0))),  # a probability of 1 may be the least sure one kept
-    ("threshold", 0.0, 1.0),
+    ("abstain_below", _BELOW_0, _ABOVE_1),
+    ("threshold", _BELOW_0, _ABOVE_1),
     ("target_scale", 0.0, np.inf),
 )
 
