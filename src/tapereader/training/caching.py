@@ -15,7 +15,10 @@ from tapereader.training.batches import Collator, EncodedDataset, batches_by_len
 
 #: Cached states above this are refused: they are kept in memory.
 LARGEST_CACHE_GIB = 6.0
-_PLAIN_STACKS = ("bert", "roberta", "xlm-roberta", "mpnet")
+#: Encoders that are embeddings, a stack, and nothing before, beside or after it. Each is tested; others have a norm
+#: after the stack (ModernBERT, XLM-R-XL), a convolution beside it (DeBERTa), or embeddings of another width (ALBERT),
+#: and run whole in every epoch.
+_MODEL_TYPES = ("bert", "camembert", "electra", "ernie", "mpnet", "roberta", "xlm-roberta")
 
 
 class _PassThrough(nn.Module):
@@ -33,7 +36,9 @@ def can_cache(network: TextNetwork) -> bool:
     the states are computed and once more in every pass.
     """
     config: Any = network.backbone.config
-    return config.model_type in _PLAIN_STACKS
+    if config.model_type not in _MODEL_TYPES:
+        return False
+    return bool(getattr(config, "embedding_size", config.hidden_size) == config.hidden_size)
 
 
 def cache_lower_layers(

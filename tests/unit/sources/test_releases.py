@@ -356,3 +356,10 @@ def test_workbooks_with_inline_strings_runs_and_gaps() -> None:
         rows_of_workbook(out.getvalue(), "a.xlsx", ("sentence", "year"))
     with pytest.raises(DataError, match=r"^b\.xlsx must be an \.xlsx workbook; got another or a damaged file: "):
         rows_of_workbook(b"no zip", "b.xlsx", ("sentence",))
+
+
+def test_an_import_is_advised_for_exactly_the_tables_that_have_a_reader() -> None:
+    from tapereader.sources.catalog.named import IMPORTABLE
+    from tapereader.sources.releases import importing
+
+    assert set(importing._READERS) == IMPORTABLE

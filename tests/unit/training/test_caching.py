@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ pytest.importorskip("torch", reason="caching needs the extra train")
 
 import torch
 import transformers
-from tests.tiny_models import POSITIONS, VOCABULARY, labelled_rows, recipe, write_model
+from tests.tiny_models import POSITIONS, VOCABULARY, labelled_rows, recipe, same_weights, write_model
 
 from tapereader.core.errors import ConfigError
 from tapereader.models.adapters import AdapterConfig
+from tapereader.models.network import quiet
 from tapereader.training import caching
 from tapereader.training.batches import Collator, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
@@ -90,17 +90,6 @@ def test_only_a_plain_stack_is_cut(folders: dict[str, Path]) -> None:
     assert model.logits(rows.texts).shape == (12, 3)
 
 
-def test_a_stack_with_something_beside_it_is_run_whole(tmp_path: Path, folders: dict[str, Path]) -> None:
-    """DistilBERT calls its embeddings otherwise; ModernBERT and others have a norm after the stack."""
-    config = transformers.DistilBertConfig(
-        vocab_size=len(VOCABULARY), dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=POSITIONS
-    )
-    transformers.DistilBertModel(config).save_pretrained(tmp_path)
-    shutil.copy(folders["bert"] / "tokenizer.json", tmp_path)
-    model = finetune(labelled_rows(n=12), None, recipe(tmp_path, epochs=1, adapter=AdapterConfig(method="head")))
-    assert not can_cache(model.network)
-
-
 @pytest.mark.parametrize("adapter", [{"method": "head"}, {"method": "top-k", "layers": 1}], ids=["head", "top"])
 def test_rates_that_fall_with_depth_go_with_the_cache(adapter: dict[str, Any], folders: dict[str, Path]) -> None:
     changes = {"optimizer": OptimizerConfig(learning_rate=3e-3, head_learning_rate=3e-2, layer_decay=0.8)}
@@ -109,6 +98,57 @@ def test_rates_that_fall_with_depth_go_with_the_cache(adapter: dict[str, Any], f
     cached = finetune(rows, None, config)
     plain = finetune(rows, None, config.replace(cache_lower_layers=False))
     assert np.abs(cached.logits(rows.texts) - plain.logits(rows.texts)).max() < 1e-4
+
+
+def write_encoder(folder: Path, kind: str, **changes: Any) -> Path:
+    """Write three layers of an encoder that transformers names ``kind``, with the tokenizer of the tiny BERT."""
+    write_model(folder)
+    settings = {
+        "vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2,
+        "intermediate_size": 64, "max_position_embeddings": POSITIONS + 2, "pad_token_id": 0,
+    }  # fmt: skip
+    config = transformers.AutoConfig.for_model(kind, **(settings | changes))
+    torch.manual_seed(0)
+    with quiet():
+        transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("bert", {}), ("camembert", {}), ("electra", {"embedding_size": 32}), ("ernie", {}), ("mpnet", {}),
+        ("roberta", {}), ("xlm-roberta", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_every_kind_that_is_cut_trains_the_same_network(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    rows = labelled_rows(n=24)
+    folder = write_encoder(tmp_path / kind, kind, **changes)
+    config = recipe(folder, epochs=2, adapter=AdapterConfig(method="top-k", layers=1))
+    cached, plain = (finetune(rows, None, config.replace(cache_lower_layers=use)) for use in (True, False))
+    assert can_cache(cached.network)
+    assert abs(cached.logits(rows.texts) - plain.logits(rows.texts)).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("modernbert", {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}),
+        ("xlm-roberta-xl", {}),
+        ("electra", {"embedding_size": 16}),
+        ("albert", {"embedding_size": 16}),
+        ("distilbert", {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_network_with_more_than_a_stack_runs_whole(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    """What is trained is what is shipped, whether a cache is asked for or not."""
+    rows = labelled_rows(n=24)
+    config = recipe(write_encoder(tmp_path / kind, kind, **changes), epochs=2, adapter=AdapterConfig(method="head"))
+    asked, plain = (finetune(rows, None, config.replace(cache_lower_layers=use)) for use in (True, False))
+    assert not can_cache(asked.network)
+    assert same_weights(asked, plain)
 
 
 def test_states_that_would_fill_the_memory_are_refused(

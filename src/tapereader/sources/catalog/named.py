@@ -14,6 +14,14 @@ import pyarrow as pa
 from tapereader.core.errors import DataError, MissingDataError
 from tapereader.sources.labelled import DatasetCard, LabelledText, Language, Licence
 
+#: Tables that an import can write from their authors' release; ``sources.releases`` has a reader for exactly these.
+IMPORTABLE = frozenset({
+    "cn_finbert2_sc2/news.parquet", "cn_fincuge/finese_event_subject.parquet", "cn_fincuge/finfe_sentiment.parquet",
+    "cn_fincuge/finnl_topics.parquet", "cn_fincuge/finnsp_negative_news.parquet", "cn_fincuge/finre_relations.parquet",
+    "cn_stock_comments/comments.parquet", "financial_phrasebank/sentences.parquet", "fiqa_posts/posts.parquet",
+    "fomc_stance/sentences.parquet", "gold_news/headlines.parquet", "semeval2017_headlines/headlines.parquet",
+    "stockemotions/posts.parquet",
+})  # fmt: skip
 #: Written beside an imported table: file name -> where its rows came from.
 ORIGIN_FILE = "origin.json"
 NOT_STATED = "not stated"
@@ -132,10 +140,7 @@ def read_stored(name: str, root: Path, folder: str, file: str, columns: tuple[st
         If it is damaged or lacks a column.
     """
     path = root / folder / file
-    # Not at the top: the readers of releases import this module.
-    from tapereader.sources.releases.importing import has_reader
-
-    readable = has_reader(folder, file)
+    readable = f"{folder}/{file}" in IMPORTABLE
     if not path.is_file():
         way = f", or try `tapereader data import {name} PATH` on the authors' release" if readable else ""
         raise MissingDataError(

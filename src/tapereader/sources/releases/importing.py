@@ -42,11 +42,6 @@ def importable_names(registry: Registry | None = None) -> tuple[str, ...]:
     return tuple(name for name in found.names() if _table(found.find(name)) in _READERS)
 
 
-def has_reader(folder: str, file: str) -> bool:
-    """Say whether an authors' release can be read into this table of the data folder."""
-    return f"{folder}/{file}" in _READERS
-
-
 def import_release(name: str, path: Path | str, *, out: Path | str, registry: Registry | None = None) -> Path:
     """Read an authors' release and write it as a table that ``load_dataset`` finds.
 
