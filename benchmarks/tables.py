@@ -303,7 +303,8 @@ def _remarks(part: Measured) -> Iterator[str]:
     if part.experiment.config.backbone == "multilingual-e5-small":
         yield (
             "This backbone's embeddings are standardised before the head since a first result on `cn-finese`, 22.5 macro-F1 on "
-            "this test part, showed that it learnt nothing; the remedy was found on a draw of all rows, some of this test part among them, and confirmed on training rows alone ([log](log.md))."
+            "this test part, showed that it learnt nothing; the remedy was found on a draw of all rows, some of that test "
+            "part among them, and confirmed on training rows alone ([log](log.md))."
         )
     if part.contract.kind != "regression":
         targets = labelled.targets()
