@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from tests.tiny_models import labelled_rows, recipe, write_model
 from tapereader.bundle import Bundle
 from tapereader.core.errors import ConfigError, DataError
 from tapereader.engine import Engine
+from tapereader.recipes.crossvalidate import crossvalidate
 from tapereader.recipes.predict import predict
 from tapereader.recipes.train import train
 from tapereader.recipes.train_config import TrainConfig, build_config
@@ -268,14 +270,75 @@ def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(made: Any, bert: 
         assert (out / name).read_bytes() == (made.bundle.path / name).read_bytes(), name
 
 
-def test_one_of_several_processes_is_refused_before_anything_is_written(
+def test_the_second_of_several_processes_writes_no_bundle(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match="must be called in the first process alone"):
+        train(asked(bert, write_rows(tmp_path / "rows.csv")), tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_what_only_one_process_can_do_refuses_several(
     bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError) as caught:
-        train(asked(bert, write_rows(tmp_path / "rows.csv")), tmp_path / "bundle")
+        crossvalidate(asked(bert, write_rows(tmp_path / "rows.csv")), tmp_path / "out", folds=3)
     assert str(caught.value) == (
-        "A training must be one process; got a launch of 2. Start it without torchrun or accelerate launch: it "
-        "takes all processor threads, or the first accelerator, by itself."
+        "`crossvalidate` must be one process; got a launch of 2. Start it without torchrun or accelerate launch: it "
+        "takes all processor threads, or the first accelerator, by itself. `train` can be several."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+SHARE = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tapereader.recipes.train import learn_along, train
+from tapereader.recipes.train_config import TrainConfig
+
+def report(what, done, of):
+    if what == "Fine-tuning" and done:
+        out.with_suffix(".steps").write_text(str(of))
+        if done == int(sys.argv[4]):
+            os.kill(os.getpid(), 9)
+
+config, out = TrainConfig.load(sys.argv[2]), Path(sys.argv[3])
+if os.environ["RANK"] == "0":
+    train(config, out, report=report)
+else:
+    learn_along(config, out)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_model_which_the_first_writes_and_go_on_after_a_kill(
+    made: Any, bert: Path, tmp_path: Path
+) -> None:
+    rows = made.bundle.path.parent / "rows.csv"
+    config, script = tmp_path / "train.yaml", tmp_path / "share.py"
+    config.write_text(asked(bert, rows).to_yaml(), encoding="utf-8")
+    script.write_text(SHARE, encoding="utf-8")
+
+    def call(out: Path, kill_at: int) -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+             str(script), str(Path(__file__).parents[2]), str(config), str(out), str(kill_at)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=False, timeout=300,
+        ).returncode  # fmt: skip
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(whole, -1) == 0
+    assert call(broken, 14) != 0
+    assert not broken.exists()
+    assert call(broken, -1) == 0
+    assert not (tmp_path / ".broken.run").exists()
+    for name in ("model/model.safetensors", "model/head.safetensors", "calibration.json", "evaluation.json"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+    # As many steps as one process makes of 36 rows: the documents of a step are shared out, not doubled.
+    learning = asked(bert, rows).finetune
+    steps = learning.epochs * math.ceil(36 / learning.batch_size)
+    assert whole.with_suffix(".steps").read_text() == str(steps)

@@ -56,8 +56,10 @@ def train(
     A run that is killed goes on where it was when the same command is given again.
     """
     with asked.learning("Fine-tuning"):
+        from tapereader.recipes.train import learn_along
         from tapereader.recipes.train import train as run
         from tapereader.recipes.train_config import build_config
+        from tapereader.training import processes
     learning: dict[str, Any] = {"backbone": backbone, "seed": seed}
     if method is not None:
         learning["adapter"] = {"method": method}
@@ -68,6 +70,9 @@ def train(
         overrides=tuple(override or ()),
     )
     refuse_missing_pdf(pdf)
+    if not processes.is_first():
+        learn_along(asked_for, out, replace=replace, allow_download=download, data_root=root)
+        return
     with console.stages(quiet=as_json) as report:
         made = run(asked_for, out, replace=replace, report=report, allow_download=download, data_root=root)
     printed = print_page(made) if pdf else None

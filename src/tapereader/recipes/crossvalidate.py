@@ -25,6 +25,7 @@ from tapereader.recipes.run_folder import run_folder
 from tapereader.recipes.train_config import TrainConfig
 from tapereader.recipes.writing import write_text
 from tapereader.sources import LabelledText
+from tapereader.training import processes
 from tapereader.training.evaluation import Comparison, Evaluation, compare, evaluate_outputs
 from tapereader.training.experiment import BEFORE, check_baselines, run_trial
 from tapereader.training.trainer import REVISION
@@ -114,6 +115,7 @@ def crossvalidate(
     """
     say = report or (lambda _what, _done, _of: None)
     _check(config)
+    processes.refuse_several("crossvalidate")
     out = Path(out)
     say("Reading and checking the rows", 0, 0)
     options = FileOptions(**{name: getattr(config.columns, name) for name in type(config.columns).model_fields})

@@ -7,6 +7,7 @@ from pathlib import Path
 from tapereader.recipes.preparing import Report, TrainResult
 from tapereader.recipes.train import train
 from tapereader.recipes.train_config import TrainConfig, build_config
+from tapereader.training import processes
 
 #: The embedded data set, dealt so that every test sentence comes from a template that was not learnt from.
 DATASET = "synthetic-sentiment"
@@ -42,4 +43,5 @@ def demo(out: Path, *, config: TrainConfig, report: Report | None = None) -> Tra
     config : of :func:`demo_config`
     report : told how far it is
     """
+    processes.refuse_several("demo")
     return train(config, out / "bundle", replace=True, report=report)

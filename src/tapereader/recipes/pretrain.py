@@ -14,6 +14,7 @@ from tapereader.governance import RunManifest, collect_environment
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
 from tapereader.recipes.run_folder import run_folder
 from tapereader.recipes.terms import backbone_terms
+from tapereader.training import processes
 from tapereader.training.pretraining import (
     AdaptedBackbone,
     Corpus,
@@ -100,6 +101,7 @@ def pretrain(
         If too little text is left.
     """
     say = report or _silent
+    processes.refuse_several("pretrain")
     out = Path(out)
     refuse_taken(out)
     started = datetime.now(UTC)

@@ -12,6 +12,11 @@ from tapereader.bundle.writing import reported_writing
 from tapereader.core.errors import TapereaderError
 
 
+def work_folder(out: Path) -> Path:
+    """Return where the run that makes ``out`` keeps its checkpoints."""
+    return out.parent / f".{out.name}.run"
+
+
 @contextmanager
 def run_folder(out: Path, identity: Mapping[str, str | None]) -> Iterator[Path]:
     """Keep a run's folder beside ``out`` where the run is broken off, and leave nothing where it is refused.
@@ -29,7 +34,7 @@ def run_folder(out: Path, identity: Mapping[str, str | None]) -> Iterator[Path]:
     DataError
         If the folder cannot be written to, or the disk is full.
     """
-    work = out.parent / f".{out.name}.run"
+    work = work_folder(out)
     made = [folder for folder in (work, *work.parents) if not folder.exists()]
     try:
         with reported_writing(out):

@@ -24,6 +24,7 @@ from tapereader.recipes.preparing import Report
 from tapereader.recipes.terms import backbone_terms
 from tapereader.recipes.train_config import TrainConfig
 from tapereader.sources import LabelledText
+from tapereader.training import processes
 from tapereader.training.search import SearchConfig, SearchResult, search_recipe
 
 BEST, TRIALS, STUDY, MANIFEST, STAMP = "best.yaml", "trials.csv", "study.db", "manifest.json", "run.json"
@@ -87,6 +88,7 @@ def search(
     ConfigError
         If ``out`` holds anything else, or another process searches in it.
     """
+    processes.refuse_several("search")
     say = report or _silent
     out, asked = Path(out), config.train
     started = datetime.now(UTC)

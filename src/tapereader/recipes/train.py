@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,15 +9,18 @@ from pathlib import Path
 from tapereader.bundle import write_bundle
 from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine
+from tapereader.models.backbones import resolve_backbone
 from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
 from tapereader.recipes.judging import model_facts
 from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
-from tapereader.recipes.run_folder import run_folder
+from tapereader.recipes.run_folder import run_folder, work_folder
 from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.train_words import train_words
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
+from tapereader.training import processes
 from tapereader.training.experiment import run_trial
+from tapereader.training.trainer import REVISION, finetune
 
 
 def train(
@@ -33,7 +35,8 @@ def train(
     """Check the rows, deal them, learn, calibrate, judge, export and write a bundle.
 
     A run that is killed leaves its checkpoints in a hidden folder beside ``out``; the same call goes on from there. One
-    that is refused leaves nothing.
+    that is refused leaves nothing. Of several processes that a launcher
+    started, the first calls this, and the others :func:`learn_along`.
 
     Parameters
     ----------
@@ -49,22 +52,31 @@ def train(
     DataError
         If the rows cannot be learnt from, with row numbers, or the disk is full or closed.
     ConfigError
-        If the recipe does not fit, or ``out`` is taken.
+        If the recipe does not fit, ``out`` is taken, or this is not the first of several processes.
     """
+    if not processes.is_first():
+        raise ConfigError("`train` must be called in the first process alone; the others call `learn_along`.")
     say = report or _silent
     out = Path(out)
-    refuse_several_processes()
     if config.answer == "words":
+        processes.refuse_several("train --answer words")
         return train_words(config, out, replace=replace, say=say, allow_download=allow_download, data_root=data_root)
     started = datetime.now(UTC)
     prepared = prepare(config, out, replace=replace, say=say, data_root=data_root)
     labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
     say("Fine-tuning", 0, 0)
-    with run_folder(out, {"config": config.id, "data": labelled.id, "split": split.id}) as work:
+    backbone = resolve_backbone(config.finetune.backbone, allow_download=allow_download)
+    identity = {
+        "config": config.id, "data": labelled.id, "split": split.id, "backbone": backbone.sha256,
+        "revision": str(REVISION), "processes": str(processes.count()),
+    }  # fmt: skip
+    with run_folder(out, identity) as work:
+        processes.wait_for_all()
         trial = run_trial(
             labelled, split, config.finetune, config.judging, groups=groups, work_dir=work,
             progress=lambda done, of: say("Fine-tuning", done, of), allow_download=allow_download,
         )  # fmt: skip
+    processes.leave()
     say("Judging", 0, 0)
     manifest = run_manifest(config, labelled, split, trial.model.resolved, started)
     title = config.title or f"{labelled.card.title}: {trial.model.resolved.backbone.name}"
@@ -93,20 +105,26 @@ def train(
     return TrainResult(bundle=bundle, report=page, facts=facts, warnings=prepared.warnings)
 
 
-def refuse_several_processes() -> None:
-    """Stop where a launcher started this training more than once: each copy would write the same bundle.
-
-    Raises
-    ------
-    ConfigError
-        If this process is one of several.
-    """
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1":
-        raise ConfigError(
-            f"A training must be one process; got a launch of {processes}. Start it without torchrun or accelerate "
-            "launch: it takes all processor threads, or the first accelerator, by itself."
-        )
+def learn_along(
+    config: TrainConfig,
+    out: Path,
+    *,
+    replace: bool = False,
+    allow_download: bool = False,
+    data_root: Path | None = None,
+) -> None:
+    """Do this process's share of a training that the first process judges and writes, with the same arguments."""
+    if config.answer == "words":
+        processes.refuse_several("train --answer words")
+    prepared = prepare(config, out, replace=replace, say=_silent, data_root=data_root)
+    labelled, split = prepared.labelled, prepared.split
+    validation = labelled.take(split.validation) if len(split.validation) else None
+    processes.wait_for_all()
+    finetune(
+        labelled.take(split.train), validation, config.finetune,
+        work_dir=work_folder(out), allow_download=allow_download,
+    )  # fmt: skip
+    processes.leave()
 
 
 def _silent(what: str, done: int, of: int) -> None:

@@ -51,7 +51,9 @@ class LengthGroupedTrainer(transformers.Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         data: Any = train_dataset if train_dataset is not None else self.train_dataset
         lengths = [document.tokens for document in data.documents]
-        return LengthGroupedSampler(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        sampler = LengthGroupedSampler(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        self.add_callback(_EpochOrder(sampler))
+        return sampler
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         # Tied weights (T5's shared embedding) stand under several names; safetensors takes each storage once.
@@ -78,6 +80,21 @@ class LengthGroupedTrainer(transformers.Trainer):
         if self.watch is not None:
             self.watch(round(self.state.epoch or 0), metrics["eval_score"])
         return metrics
+
+
+class _EpochOrder(TrainerCallback):
+    """Tell the sampler which epoch begins.
+
+    Trainer does too, but of several processes that resume within an epoch it does not reach the sampler: it lies under
+    one wrapper more (transformers 5.23, ``Trainer._run_epoch``), and would give the order of the first epoch.
+    """
+
+    def __init__(self, sampler: LengthGroupedSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002  # the trainer's signature
+        """Choose the order; a resumed epoch counts as the one it was broken off in."""
+        self.sampler.set_epoch(int(state.epoch))
 
 
 class Hooks(TrainerCallback):

@@ -29,6 +29,7 @@ from tapereader.models.heads import ObjectiveConfig, build_loss
 from tapereader.models.network import TextNetwork, hidden_width, load_backbone, position_limit
 from tapereader.models.unpadding import can_unpad, unpadded
 from tapereader.sources.labelled import LabelledText
+from tapereader.training import processes
 from tapereader.training.batches import Collator, EncodedDataset, encode
 from tapereader.training.caching import cache_lower_layers, can_cache
 from tapereader.training.loop import Hooks, LengthGroupedTrainer, Progress, Watch, last_complete_checkpoint, to_float32
@@ -180,7 +181,7 @@ def finetune(
     data = encode(tokenizer, train.texts, train.pairs, targets)
     held_out = encode(tokenizer, validation.texts, validation.pairs) if validation is not None else None
     micro, accumulation = _micro_batches(data, config)
-    steps_an_epoch = math.ceil(len(data) / (micro * accumulation))
+    steps_an_epoch = math.ceil(len(data) / (micro * accumulation * processes.count()))
     steps = config.epochs * steps_an_epoch
     hooks = attach(network, config.adapter, total_steps=steps)
     trainable, parameters = trainable_share(network)
@@ -284,8 +285,10 @@ def _loss(train: LabelledText, config: FinetuneConfig) -> Any:
 def _micro_batches(data: EncodedDataset, config: FinetuneConfig) -> tuple[int, int]:
     mean_tokens = sum(document.tokens for document in data.documents) / len(data)
     fits = max(1, int(config.micro_batch_tokens / mean_tokens))
-    accumulation = math.ceil(config.batch_size / min(config.batch_size, fits))
-    return math.ceil(config.batch_size / accumulation), accumulation
+    # However many processes share a step, it is one of `batch_size` documents: the recipe stays the recipe.
+    share = math.ceil(config.batch_size / processes.count())
+    accumulation = math.ceil(share / min(share, fits))
+    return math.ceil(share / accumulation), accumulation
 
 
 def _caches(network: TextNetwork, config: FinetuneConfig) -> bool:
@@ -314,6 +317,8 @@ def _refuse_missing(trackers: tuple[str, ...]) -> None:
     if "wandb" in trackers:
         # Nothing leaves the machine unless somebody asked for it. The library takes this word from nowhere else.
         os.environ.setdefault("WANDB_MODE", "offline")
+    if "mlflow" in trackers:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # curves go where MLFLOW_TRACKING_URI says, no more
 
 
 def _arguments(

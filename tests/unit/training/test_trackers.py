@@ -38,6 +38,14 @@ def test_weights_and_biases_stays_on_the_machine_unless_asked(
     assert os.environ["WANDB_MODE"] == after
 
 
+def test_mlflow_does_not_report_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "")
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    trainer._refuse_missing(("mlflow",))
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
 def test_tensorboard_draws_curves(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="curves need tensorboard")
     config = recipe(write_model(tmp_path / "bert"), epochs=1, trackers=("tensorboard",))
