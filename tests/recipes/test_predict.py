@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def test_arguments_are_answered_in_memory(tiny_bundle: Path) -> None:
         "label_counts": {row["label"]: 1 for row in rows if row["label"]}
         if rows[0]["label"] != rows[2]["label"]
         else {rows[0]["label"]: 2},
+        "resumed_rows": 0,
         "output": None,
     }
     assert [list(row) for row in rows] == [["row", "text", *COLUMNS]] * 3
@@ -84,7 +86,7 @@ def test_a_file_is_answered_with_its_own_columns_kept(tiny_bundle: Path, tmp_pat
         progress=lambda *so: told.append(so),
     )
     assert (found["rows"], found["errors"], found["output"]) == (30, 1, str(out))
-    assert told == [(7, None), (14, None), (21, None), (28, None), (30, None)]
+    assert told == [(7, 30), (14, 30), (21, 30), (28, 30), (30, 30)]
     assert os.listdir(out.parent) == [out.name]
     read = {"csv": pd.read_csv, "jsonl": lambda p: pd.read_json(p, lines=True), "parquet": pd.read_parquet}[suffix]
     frame = read(out)
@@ -257,3 +259,84 @@ def test_a_reader_who_stops_reading_is_no_fault_of_the_table(tiny_bundle: Path) 
         predict(tiny_bundle, texts=["profit rose"], output=stream, output_format="csv")
     with contextlib.suppress(BrokenPipeError):  # closing tries to write what is left
         stream.close()
+
+
+KILLED = """
+import os, sys
+from tapereader.recipes import table_file
+from tapereader.recipes.predict import predict
+table_file._EVERY = float(sys.argv[5])
+
+def progress(done, of):
+    if done == int(sys.argv[4]):
+        os.kill(os.getpid(), int(sys.argv[6]))
+
+predict(sys.argv[1], input=sys.argv[2], text_column="headline", output=sys.argv[3], batch_rows=7, progress=progress)
+"""
+
+
+def run_killed(bundle: Path, source: Path, out: Path, *, at: int, every: float = 0.0, by: int = signal.SIGKILL) -> int:
+    return subprocess.run(
+        [sys.executable, "-B", "-c", KILLED, str(bundle), str(source), str(out), str(at), str(every), str(by)],
+        capture_output=True, check=False,
+    ).returncode  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_behind_its_last_row(tiny_bundle: Path, tmp_path: Path, suffix: str, by: int) -> None:
+    source, out, whole = write_csv(tmp_path / "in.csv"), tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
+    predict(tiny_bundle, input=source, text_column="headline", output=whole, batch_rows=7)
+    # Of a run that is killed between two savings, what was not yet safe is answered again.
+    assert run_killed(tiny_bundle, source, out, at=21, every=0.0, by=by) != 0
+    assert not out.exists()
+    found = predict(tiny_bundle, input=source, text_column="headline", output=out, batch_rows=7)
+    assert (found["rows"], found["errors"], found["resumed_rows"]) == (30, 1, 21)
+    if suffix == "parquet":  # pieces lie where the kill put them
+        assert pd.read_parquet(out).equals(pd.read_parquet(whole))
+    else:
+        assert out.read_bytes() == whole.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == sorted(["in.csv", out.name, "tiny", whole.name])
+
+
+def test_rows_behind_the_journal_are_cut_off(tiny_bundle: Path, tmp_path: Path) -> None:
+    source, out, whole = write_csv(tmp_path / "in.csv"), tmp_path / "out.csv", tmp_path / "whole.csv"
+    predict(tiny_bundle, input=source, text_column="headline", output=whole, batch_rows=7)
+    run_killed(tiny_bundle, source, out, at=14)
+    with (tmp_path / ".out.csv.part" / "rows.csv").open("a", encoding="utf-8") as rows:
+        rows.write("99,half a li")
+    found = predict(tiny_bundle, input=source, text_column="headline", output=out, batch_rows=7)
+    assert found["resumed_rows"] == 14
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_rows_that_never_reached_the_disk_are_answered_again(tiny_bundle: Path, tmp_path: Path) -> None:
+    source, out, whole = write_csv(tmp_path / "in.csv"), tmp_path / "out.csv", tmp_path / "whole.csv"
+    predict(tiny_bundle, input=source, text_column="headline", output=whole, batch_rows=7)
+    run_killed(tiny_bundle, source, out, at=21)
+    os.truncate(tmp_path / ".out.csv.part" / "rows.csv", 100)
+    assert predict(tiny_bundle, input=source, text_column="headline", output=out, batch_rows=7)["resumed_rows"] == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_another_input_or_batch_size_begins_anew(tiny_bundle: Path, tmp_path: Path) -> None:
+    source, out = write_csv(tmp_path / "in.csv"), tmp_path / "out.csv"
+    run_killed(tiny_bundle, source, out, at=21)
+    assert predict(tiny_bundle, input=source, text_column="headline", output=out, batch_rows=8)["resumed_rows"] == 0
+    out.unlink()
+    run_killed(tiny_bundle, source, out, at=21)
+    source.write_bytes(source.read_bytes() + b"later,rose,up,none\n")
+    found = predict(tiny_bundle, input=source, text_column="headline", output=out, batch_rows=7)
+    assert (found["rows"], found["resumed_rows"]) == (31, 0)
+
+
+def test_two_processes_cannot_write_one_table(tiny_bundle: Path, tmp_path: Path) -> None:
+    source, out = write_csv(tmp_path / "in.csv"), tmp_path / "out.csv"
+
+    def intrude(done: int, of: int | None) -> None:
+        predict(tiny_bundle, input=source, text_column="headline", output=out)
+
+    assert refusal(DataError, lambda: predict(tiny_bundle, input=source, output=out, progress=intrude)) == (
+        f"The table {str(out)!r} must be written by one process at a time; another one is at it. Wait for it, or give "
+        "another name."
+    )

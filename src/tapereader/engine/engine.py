@@ -37,6 +37,11 @@ class Engine:
     threads : processor threads, or None for all this process may use
     check : compare file hashes (where a folder is given) and ask the sanity sentences first
 
+    Attributes
+    ----------
+    bundle : what answers
+    backend : name of what computes
+
     Raises
     ------
     BundleError
@@ -62,6 +67,7 @@ class Engine:
             )
             raise BundleError(f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. {way}")
         self._tokenizer = self.bundle.tokenizer()
+        self.backend = backend
         self._backend = open_backend(backend, self.bundle.onnx_path, threads=threads)
         if check:
             self._check_sanity()

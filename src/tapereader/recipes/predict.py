@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,14 @@ from tapereader.bundle import Bundle
 from tapereader.core.errors import ConfigError, DataError
 from tapereader.core.records import Prediction
 from tapereader.engine import Engine, text_faults
-from tapereader.recipes.tables import TableFormat, TableWriter
+from tapereader.recipes.stored import Answers, StoredAnswers
+from tapereader.recipes.table_file import TableFile
+from tapereader.recipes.tables import TableFormat, TableStream, format_of
 from tapereader.recipes.words import WordsEngine
-from tapereader.sources.text import stream_texts
+from tapereader.sources.text import count_rows, stream_texts
+
+if TYPE_CHECKING:
+    from tapereader.store import PredictionStore
 
 #: Rows answered in memory where no output is given.
 MOST_IN_MEMORY = 10_000
@@ -38,9 +43,13 @@ def predict(
     batch_rows: int = 1024,
     backend: str = "onnxruntime",
     threads: int | None = None,
+    store: PredictionStore | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Answer texts given as arguments, in a file of any size, or on standard input.
+
+    From a file to a file, a run that is killed goes on where it was when it is started again in the same way, and ends
+    with the same bytes.
 
     The table has the input's columns and then ``label``, ``p_<label>`` for each label, ``prediction_set`` and
     ``abstained`` (``value``, ``low`` and ``high`` for regression) and ``error``. A row without words gets an ``error``
@@ -58,13 +67,15 @@ def predict(
     output_format : ``csv`` or ``jsonl`` for a stream
     batch_rows : rows held at once
     backend, threads : as :class:`tapereader.engine.Engine` takes them
+    store : answers kept from earlier, which are read and not computed again; new ones are kept. None computes all
     progress : told rows done and rows in all (None where nobody knows) after each batch
 
     Returns
     -------
-    dict with ``bundle_id``, ``task``, ``labels``, ``rows``, ``errors``, ``abstained``, ``label_counts``, ``output``,
-    and ``predictions`` (a list of rows) where no output was given. A bundle that answers in words adds ``cut``,
-    the texts too long to be read whole, of which it did not read the middle
+    dict with ``bundle_id``, ``task``, ``labels``, ``rows``, ``errors``, ``abstained``, ``label_counts``,
+    ``resumed_rows`` (answered by a run that was killed), ``output``, ``stored_rows`` (read from the store, where there
+    is one), and ``predictions`` (a list of rows) where no output was given. A bundle that answers in words adds
+    ``cut``, the texts too long to be read whole, of which it did not read the middle
 
     Raises
     ------
@@ -80,53 +91,103 @@ def predict(
     destination = Path(output) if isinstance(output, str) else output
     if isinstance(destination, Path) and isinstance(input, str | Path) and _same_file(destination, Path(input)):
         raise ConfigError(f"`output` must be another file than `input`; got {str(destination)!r} for both.")
-    writer = None if destination is None else TableWriter(destination, format=output_format)
+    if isinstance(destination, Path):
+        format_of(destination, output_format)  # before the bundle is read, which takes a moment
+    stream = None
+    if destination is not None and not isinstance(destination, Path):
+        stream = TableStream(destination, format=output_format)
     engine = open_any(bundle, backend=backend, threads=threads)
+    scorer = engine if store is None else StoredAnswers(engine, store)
+    total: int | None = None
     if texts is not None:
         frames, total = _argument_frames(texts, pairs, batch_rows), len(texts)
     else:
         assert input is not None  # noqa: S101 (one of the two is there, see above)
         pair = (pair_column or "pair") if engine.bundle.has_pair else pair_column
-        frames, total = stream_texts(input, text=text_column, pair=pair, batch_rows=batch_rows, encoding=encoding), None
+        frames = stream_texts(input, text=text_column, pair=pair, batch_rows=batch_rows, encoding=encoding)
 
-    tally: Counter[str] = Counter()
-    labels: Counter[str] = Counter()
+    tally = _Tally()
     kept: list[dict[str, Any]] = []
-
-    def answered() -> Iterator[pd.DataFrame]:
-        for frame in frames:
-            answer = _answer(engine, frame)
-            tally.update(rows=len(answer), errors=int(answer["error"].notna().sum()))
-            if "label" in answer:
-                labels.update(answer["label"].dropna().tolist())
-                tally.update(abstained=int(answer["abstained"].sum()))
-            yield answer
-            if progress is not None:
-                progress(tally["rows"], total)
-
-    if writer is None:
-        for answer in answered():
-            if input is not None and tally["rows"] > MOST_IN_MEMORY:
-                raise ConfigError(f"Without `output`, at most {MOST_IN_MEMORY} rows are answered; the input has more.")
-            kept += _plain_rows(answer)
+    if isinstance(destination, Path):
+        identity = None
+        if input is not None and _is_file(input):
+            asked = {"text": text_column, "pair": pair_column, "encoding": encoding, "batch_rows": batch_rows}
+            identity = {"bundle": engine.bundle.id, "backend": engine.backend, "input": _identity(input), **asked}
+            total = count_rows(Path(input), encoding=encoding, batch_rows=batch_rows)
+        with TableFile(destination, identity, format=output_format) as table:
+            tally.take_up(table.notes)
+            for frame in _behind(frames, table.rows):
+                table.write(tally.counted(_answer(scorer, frame)), tally.notes())
+                if progress is not None:
+                    progress(tally.rows, total)
     else:
-        with writer:
-            for answer in answered():
-                writer.write(answer)
+        for frame in frames:
+            answer = tally.counted(_answer(scorer, frame))
+            if stream is not None:
+                stream.write(answer)
+            elif input is not None and tally.rows > MOST_IN_MEMORY:
+                raise ConfigError(f"Without `output`, at most {MOST_IN_MEMORY} rows are answered; the input has more.")
+            else:
+                kept += _plain_rows(answer)
+            if progress is not None:
+                progress(tally.rows, total)
     return (
         {
             "bundle_id": engine.bundle.id,
             "task": engine.bundle.task,
             "labels": list(engine.bundle.contract.names),
-            "rows": tally["rows"],
-            "errors": tally["errors"],
-            "abstained": tally["abstained"],
-            "label_counts": dict(labels.most_common()),
+            "rows": tally.rows,
+            "errors": tally.errors,
+            "abstained": tally.abstained,
+            "label_counts": dict(tally.labels.most_common()),
+            "resumed_rows": tally.resumed,
             "output": str(destination) if isinstance(destination, Path) else None,
         }
-        | ({"predictions": kept} if writer is None else {})
+        | ({"predictions": kept} if destination is None else {})
         | ({"cut": engine.n_cut} if isinstance(engine, WordsEngine) else {})
+        | ({"stored_rows": scorer.n_stored} if isinstance(scorer, StoredAnswers) else {})
     )
+
+
+class _Tally:
+    """What was answered so far, in numbers that a resumed run goes on with."""
+
+    def __init__(self) -> None:
+        self.rows = self.errors = self.abstained = self.resumed = 0
+        self.labels: Counter[str] = Counter()
+
+    def take_up(self, notes: dict[str, Any]) -> None:
+        if notes:
+            self.rows, self.errors, self.abstained = (notes[name] for name in ("rows", "errors", "abstained"))
+            self.labels = Counter(notes["labels"])
+            self.resumed = self.rows
+
+    def counted(self, answer: pd.DataFrame) -> pd.DataFrame:
+        self.rows += len(answer)
+        self.errors += int(answer["error"].notna().sum())
+        if "label" in answer:
+            self.labels.update(answer["label"].dropna().tolist())
+            self.abstained += int(answer["abstained"].sum())
+        return answer
+
+    def notes(self) -> dict[str, Any]:
+        return {"rows": self.rows, "errors": self.errors, "abstained": self.abstained, "labels": dict(self.labels)}
+
+
+def _behind(frames: Iterator[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
+    """Leave out the batches that a killed run has answered; they were cut as they are cut now."""
+    for frame in frames:
+        if int(frame["row"].iloc[0]) > rows:
+            yield frame
+
+
+def _is_file(source: Path | str | IO[Any]) -> TypeGuard[Path | str]:
+    return isinstance(source, Path | str) and source != "-" and Path(source).is_file()
+
+
+def _identity(source: Path | str) -> list[Any]:
+    found = Path(source).stat()
+    return [str(Path(source).resolve()), found.st_size, found.st_mtime_ns]
 
 
 def open_any(
@@ -158,7 +219,7 @@ def _argument_frames(texts: Sequence[str], pairs: Sequence[str] | None, batch_ro
         yield pd.DataFrame({"row": range(start + 1, start + 1 + len(columns["text"]))} | columns)
 
 
-def _answer(engine: Engine | WordsEngine, frame: pd.DataFrame) -> pd.DataFrame:
+def _answer(engine: Answers, frame: pd.DataFrame) -> pd.DataFrame:
     texts = frame["text"].tolist()
     pairs = frame["pair"].tolist() if "pair" in frame.columns else None
     found = engine.predict(texts, pairs, skip_empty=True)
@@ -170,7 +231,7 @@ def _answer(engine: Engine | WordsEngine, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename(columns=clash).assign(**columns)
 
 
-def _label_columns(engine: Engine | WordsEngine, found: list[Prediction | None]) -> dict[str, Any]:
+def _label_columns(engine: Answers, found: Sequence[Prediction | None]) -> dict[str, Any]:
     names = engine.bundle.contract.names
     nothing = (float("nan"),) * len(names)
     table = np.array([nothing if one is None else one.probabilities for one in found], dtype=np.float64)
@@ -185,7 +246,7 @@ def _label_columns(engine: Engine | WordsEngine, found: list[Prediction | None])
     }
 
 
-def _value_columns(engine: Engine | WordsEngine, found: list[Prediction | None]) -> dict[str, Any]:
+def _value_columns(engine: Answers, found: Sequence[Prediction | None]) -> dict[str, Any]:
     answered = np.array([one is not None for one in found], dtype=np.bool_)
     values = np.array([one.value for one in found if one is not None], dtype=np.float64)
     bounds = engine.intervals(values)

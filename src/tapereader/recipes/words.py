@@ -54,6 +54,8 @@ class WordsEngine:
 
     Attributes
     ----------
+    bundle : what answers
+    backend : name of what computes
     n_cut : texts answered so far of which the middle was not read, because they are too long
 
     Raises
@@ -63,6 +65,8 @@ class WordsEngine:
     BundleError
         If the bundle does not say what is to be asked.
     """
+
+    backend = "transformers"
 
     def __init__(self, bundle: Bundle) -> None:
         try:

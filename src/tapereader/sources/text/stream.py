@@ -63,6 +63,21 @@ def stream_texts(
     return _named(frames, name, text, pair)
 
 
+def count_rows(path: Path, *, encoding: str | None = None, batch_rows: int = 1024) -> int:
+    """Return how many data rows :func:`stream_texts` will yield of a file, by reading it once.
+
+    Parameters
+    ----------
+    path, encoding, batch_rows : as :func:`stream_texts` takes them
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read to its end: better before hours of scoring than after.
+    """
+    return sum(map(len, iter_tables(path, encoding=encoding, batch_rows=batch_rows)))
+
+
 def _named(frames: Iterator[pd.DataFrame], name: str, text: str | None, pair: str | None) -> Iterator[pd.DataFrame]:
     first_row = 1
     for frame in frames:
