@@ -13,6 +13,13 @@
       onnx/model.onnx         input_ids, attention_mask[, token_type_ids] -> logits (B, W), embedding (B, D) per chunk
       evaluation.json, README.md (the model card), plots/*.svg, licences.txt
 
+An ensemble has no ``model`` and no ``onnx`` of its own::
+
+    ensemble/
+      manifest.json, contract.json, calibration.json, evaluation.json, README.md ...
+      ensemble.json           how the members' answers become one
+      members/0, members/1 .. complete bundles of the same label contract
+
 A text longer than ``max_length`` tokens is read in chunks; its logits are the mean of the chunks' logits weighted by
 their token counts, which for mean pooling and a linear head equals taking one mean over the tokens of all chunks.
 
@@ -31,6 +38,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from tapereader.bundle.calibration import Calibration
+from tapereader.bundle.combination import Combination
 from tapereader.bundle.contract import LabelContract
 from tapereader.bundle.facts import ContractFacts
 from tapereader.bundle.tokenizer import ChunkingTokenizer
@@ -42,6 +50,8 @@ CONTRACT = "contract.json"
 CALIBRATION = "calibration.json"
 TOKENIZER = "model/tokenizer.json"
 ONNX = "onnx/model.onnx"
+ENSEMBLE = "ensemble.json"
+MEMBERS = "members"
 CARD = "README.md"
 
 #: Files that could run code when something opens them. No bundle holds one.
@@ -62,6 +72,7 @@ class Bundle:
     calibration : how far to trust the outputs
     manifest : how the model was made
     pad_id : token id that fills up a batch
+    members, combination : of an ensemble, the bundles it asks and how their answers become one
     """
 
     path: Path
@@ -70,6 +81,8 @@ class Bundle:
     calibration: Calibration
     manifest: dict[str, Any]
     pad_id: int = 0
+    members: tuple[Bundle, ...] = ()
+    combination: Combination | None = None
 
     @classmethod
     def load(cls, path: Path | str, *, verify: bool = True) -> Self:
@@ -110,6 +123,7 @@ class Bundle:
             raise BundleError(f"{CALIBRATION} must hold numbers; {error}.") from error
         config = _read_json(root, "model/config.json") if "model/config.json" in files else {}
         _check_label_order(facts.contract, config)
+        combination = Combination.from_dict(_read_json(root, ENSEMBLE)) if ENSEMBLE in files else None
         bundle = cls(
             path=root,
             id=bundle_id(files, manifest),
@@ -117,8 +131,11 @@ class Bundle:
             calibration=calibration,
             manifest=manifest,
             pad_id=_pad_id(config),
+            members=() if combination is None else _members(cls, root, facts, combination),
+            combination=combination,
         )
-        bundle._check_tokenizer()
+        if combination is None:
+            bundle._check_tokenizer()
         if verify:
             _check_hashes(root, files)
         _check_nothing_added(root, files)
@@ -220,10 +237,23 @@ def _stated_files(stated: dict[str, Any], root: Path) -> tuple[dict[str, str], d
     files, manifest = stated.get("files"), stated.get("manifest")
     if not isinstance(files, dict) or not isinstance(manifest, dict) or "bundle_id" not in stated:
         raise BundleError(f"{MANIFEST} of bundle {root.name!r} must hold `bundle_id`, `files` and `manifest`.")
-    for name in (CONTRACT, CALIBRATION, TOKENIZER):
+    for name in (CONTRACT, CALIBRATION, *(() if ENSEMBLE in files else (TOKENIZER,))):
         if name not in files:
             raise BundleError(f"A bundle must hold {name}; {MANIFEST} of {root.name!r} does not list it.")
     return files, manifest
+
+
+def _members(cls: type[Bundle], root: Path, facts: ContractFacts, combination: Combination) -> tuple[Bundle, ...]:
+    """Open what an ensemble asks; the hashes of their files are among the ensemble's own."""
+    found = tuple(cls.load(root / MEMBERS / str(number), verify=False) for number in range(combination.n_members))
+    for number, member in enumerate(found):
+        facts.contract.check_same(member.contract, ours=CONTRACT, theirs=f"{MEMBERS}/{number}")
+        if member.has_pair != facts.has_pair or member.members:
+            raise BundleError(
+                f"Every member of an ensemble must be one network that is asked as the others are; {MEMBERS}/{number} "
+                f"of {root.name!r} is not. Make the ensemble again."
+            )
+    return found
 
 
 def _check_place(root: Path, name: str) -> None:
@@ -278,8 +308,8 @@ def _check_nothing_added(root: Path, files: dict[str, str]) -> None:
     """Refuse strangers among the files that a model library opens by name; notes elsewhere do no harm."""
     for name in list_files(root):
         parts = PurePosixPath(name).parts
-        if name not in files and parts[0] in ("model", "onnx") and not parts[-1].startswith("."):
+        if name not in files and parts[0] in ("model", "onnx", MEMBERS) and not parts[-1].startswith("."):
             raise BundleError(
-                f"The folders model and onnx of a bundle must hold only files listed in {MANIFEST}; got {name!r}. "
-                "Remove it."
+                f"The folders model, onnx and members of a bundle must hold only files listed in {MANIFEST}; got "
+                f"{name!r}. Remove it."
             )

@@ -20,6 +20,7 @@ from tapereader.bundle.facts import ContractFacts
 from tapereader.bundle.folder import (
     CALIBRATION,
     CONTRACT,
+    ENSEMBLE,
     FORMAT,
     MANIFEST,
     TOKENIZER,
@@ -97,6 +98,8 @@ def write_bundle(
 
 
 def _fingerprint(draft: Path, facts: ContractFacts) -> str:
+    if (draft / ENSEMBLE).is_file():  # its members have their own
+        return ""
     return ChunkingTokenizer(draft / TOKENIZER, max_length=facts.max_length, prefix=facts.prefix).fingerprint
 
 

@@ -9,6 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from tapereader.bundle.calibration import FloatArray, decode, output_width
+from tapereader.bundle.combination import combine
 from tapereader.bundle.conformal import abstentions, answers, prediction_intervals, prediction_sets
 from tapereader.bundle.contract import UNPARSED
 from tapereader.bundle.folder import ONNX, Bundle
@@ -59,6 +60,16 @@ class Engine:
         check: bool = True,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, verify=check)
+        self.backend = backend
+        self._members = tuple(
+            Engine(member, backend=backend, threads=threads, check=check) for member in self.bundle.members
+        )
+        if not self._members:
+            self._open(backend, threads)
+        if check:
+            self._check_sanity()
+
+    def _open(self, backend: str, threads: int | None) -> None:
         if not self.bundle.onnx_path.is_file():
             way = (
                 "It answers in words: ask it with `tapereader predict`, which needs the extra `train`."
@@ -67,10 +78,7 @@ class Engine:
             )
             raise BundleError(f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. {way}")
         self._tokenizer = self.bundle.tokenizer()
-        self.backend = backend
         self._backend = open_backend(backend, self.bundle.onnx_path, threads=threads)
-        if check:
-            self._check_sanity()
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> FloatArray:
         """Return raw outputs (N, W), the chunks of a long text pooled.
@@ -188,8 +196,20 @@ class Engine:
         refuse_faults(text_faults(texts, pairs))
         if len(texts) == 0:
             raise DataError("There must be at least one text to score; got none.")
+        if self._members:
+            return self._run_members(texts, pairs)
         windows = [self._run_window(texts[part], None if pairs is None else pairs[part]) for part in _windows(texts)]
         return np.concatenate([logits for logits, _ in windows]), np.concatenate([vectors for _, vectors in windows])
+
+    def _run_members(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[FloatArray, FloatArray]:
+        """Return what the members' answers make together, and their embeddings side by side, each of length 1."""
+        assert self.bundle.combination is not None  # noqa: S101  (a bundle with members has one)
+        outputs, embeddings = [], []
+        for member in self._members:
+            logits, vectors = member._run(texts, pairs)
+            outputs.append(decode(member.bundle.contract, logits, member.bundle.calibration))
+            embeddings.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        return combine(self.bundle.contract, outputs, self.bundle.combination), np.hstack(embeddings)
 
     def _run_window(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[FloatArray, FloatArray]:
         chunks = self._tokenizer.encode(list(texts), None if pairs is None else list(pairs))
@@ -231,6 +251,10 @@ class Engine:
         if pairs is not None and len(pairs) != len(texts):
             raise DataError(f"There must be one pair for each text; got {len(texts)} texts and {len(pairs)} pairs.")
 
+    @property
+    def _rounding(self) -> float:
+        return max(member._rounding for member in self._members) if self._members else self._backend.rounding
+
     def _check_sanity(self) -> None:
         facts = self.bundle.facts
         if not facts.sanity:
@@ -241,7 +265,7 @@ class Engine:
         ).reshape(len(facts.sanity), -1)
         for sentence, row in zip(facts.sanity, found, strict=True):
             gap = float(np.abs(row - np.asarray(sentence.outputs)).max())
-            if not gap <= facts.outputs_tolerance + self._backend.rounding:
+            if not gap <= facts.outputs_tolerance + self._rounding:
                 names = self.bundle.contract.names
                 raise BundleError(
                     f"Bundle {self.bundle.id!r} must answer {sentence.text[:80]!r} with "

@@ -196,7 +196,7 @@ def test_a_file_slipped_in_beside_the_weights_is_refused_and_a_note_is_not(tiny_
     assert Bundle.load(tiny_bundle).task == "sentiment"
     (tiny_bundle / "model" / "adapter_model.safetensors").write_bytes(b"x")
     assert refusal(tiny_bundle) == (
-        "The folders model and onnx of a bundle must hold only files listed in manifest.json; got "
+        "The folders model, onnx and members of a bundle must hold only files listed in manifest.json; got "
         "'model/adapter_model.safetensors'. Remove it."
     )
 
