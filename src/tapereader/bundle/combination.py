@@ -60,13 +60,13 @@ class Combination:
             numbers = [*self.bias, *(value for row in self.matrix for value in row)]
             if not whole or not all(map(math.isfinite, numbers)):
                 raise BundleError(
-                    "A stacked combination must have finite `matrix` and `bias` of as many rows, and no weights."
+                    "A stacked combination must have finite `matrix` and `bias` of as many rows, and no `weights`."
                 )
         elif (
             not self.weights or self.matrix or self.bias or min(self.weights) < 0 or abs(sum(self.weights) - 1.0) > 1e-9
         ):
             raise BundleError(
-                f"The weights of a combination must be 0 or more and sum to 1; got {list(self.weights)!r}."
+                f"The `weights` of a combination must be 0 or more and sum to 1; got {list(self.weights)!r}."
             )
 
     @property
