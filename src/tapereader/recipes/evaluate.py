@@ -15,8 +15,9 @@ from tapereader.bundle import Bundle, LabelContract
 from tapereader.bundle.conformal import abstentions, prediction_intervals, prediction_sets
 from tapereader.core.errors import BundleError, ConfigError, DataError
 from tapereader.dataset import check
-from tapereader.dataset.choice import SplitConfig, choose_split, find_groups
+from tapereader.dataset.choice import SplitConfig, find_groups
 from tapereader.recipes.data import FileOptions, open_labelled
+from tapereader.recipes.own_rows import deal_again
 from tapereader.recipes.predict import open_any
 from tapereader.recipes.words import WordsEngine, cut_note
 from tapereader.sources import LabelledText
@@ -227,14 +228,7 @@ def _rows(
                 f"of {', '.join(bundle.manifest.get('data_ids', {}))} only, with the contents it had then."
             )
         return everything, nothing, find_groups(labelled, SplitConfig())
-    config = SplitConfig.from_mapping(bundle.manifest["config"]["split"])
-    groups = find_groups(labelled, config)
-    split = choose_split(labelled, config, groups)
-    if split.id not in bundle.manifest["split_ids"].values():
-        raise BundleError(
-            f"The split of bundle {bundle.id!r} must be made again to the row; got {split.id!r}, and the bundle holds "
-            f"{list(bundle.manifest['split_ids'].values())}. It was made by another version; judge with `--split all`."
-        )
+    split, groups = deal_again(bundle, labelled)
     if part == "all":
         return everything, nothing, groups
     learn = np.concatenate([split.train, split.validation]) if part == "test" else nothing
