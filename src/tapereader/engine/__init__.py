@@ -3,6 +3,7 @@
 from tapereader.engine.backends import BACKEND_NAMES, Backend, OnnxRuntimeBackend, OpenVinoBackend
 from tapereader.engine.batching import Batch, merge_chunks, token_batches
 from tapereader.engine.engine import Engine
+from tapereader.engine.measuring import EngineSpeed, measure_engine
 from tapereader.engine.texts import text_faults, text_hash
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "Backend",
     "Batch",
     "Engine",
+    "EngineSpeed",
     "OnnxRuntimeBackend",
     "OpenVinoBackend",
+    "measure_engine",
     "merge_chunks",
     "text_faults",
     "text_hash",
