@@ -94,7 +94,12 @@ def write_bundle(
         _sync(draft)
         refuse_taken(out, replace)
         _place(draft, out)
-    return replaced(bundle, path=out)
+    return _moved(bundle, draft, out)
+
+
+def _moved(bundle: Bundle, old: Path, new: Path) -> Bundle:
+    members = tuple(_moved(member, old, new) for member in bundle.members)
+    return replaced(bundle, path=new / bundle.path.relative_to(old.resolve()), members=members)
 
 
 def _fingerprint(draft: Path, facts: ContractFacts) -> str:

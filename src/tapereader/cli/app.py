@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tapereader import __version__
-from tapereader.cli import crossvalidate, data, demo, evaluate, models, predict, pretrain, search, train
+from tapereader.cli import crossvalidate, data, demo, ensemble, evaluate, models, predict, pretrain, search, train
 from tapereader.cli.console import note
 from tapereader.core.errors import LookAheadError, TapereaderError
 
@@ -29,6 +29,7 @@ app.command("demo", rich_help_panel="Start")(demo.demo)
 app.command("train", rich_help_panel="Training")(train.train)
 app.command("evaluate", rich_help_panel="Training")(evaluate.evaluate)
 app.command("crossvalidate", rich_help_panel="Training")(crossvalidate.crossvalidate)
+app.command("ensemble", rich_help_panel="Training")(ensemble.ensemble)
 app.command("pretrain", rich_help_panel="Training")(pretrain.pretrain)
 app.command("search", rich_help_panel="Training")(search.search)
 app.command("predict", rich_help_panel="Engine")(predict.predict)

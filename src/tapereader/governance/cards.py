@@ -249,6 +249,9 @@ def _loading(facts: ModelFacts) -> Iterator[str]:
     yield f"engine.predict([{example}])"
     yield "```"
     yield ""
+    if facts.get("members"):
+        yield "Its members are whole bundles in `members/`, each of which can be used alone."
+        return
     yield "The encoder alone, in transformers; `model/head.safetensors` beside it holds the answer layer:"
     yield ""
     yield "```python"

@@ -32,7 +32,8 @@ class ModelFacts(TypedDict):
     baseline's name to its evaluation on the same rows, ``before`` is the untuned model's, ``comparisons`` maps a
     baseline's name (or ``before``) to the paired comparison with ours. ``split`` says in words which rows were
     scored. ``learning_curve`` has rows of ``step``, ``train_loss``, ``held_out_loss``; ``examples`` rows of ``text``,
-    ``pair``, ``probabilities`` or ``value``, ``answer``, ``prediction_set`` and ``abstained``.
+    ``pair``, ``probabilities`` or ``value``, ``answer``, ``prediction_set`` and ``abstained``. ``members`` are the ids
+    of the bundles of an ensemble.
     """
 
     title: str
@@ -51,6 +52,7 @@ class ModelFacts(TypedDict):
     examples: NotRequired[list[Mapping[str, Any]]]
     learning_curve: NotRequired[list[Mapping[str, Any]]]
     rerun: NotRequired[str]
+    members: NotRequired[list[str]]
 
 
 #: How a metric is written for people.

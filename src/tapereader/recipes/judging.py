@@ -42,7 +42,7 @@ def model_facts(
     manifest : of the run
     """
     curve = [{"step": entry["step"], "train_loss": entry["loss"]} for entry in trial.model.history if "loss" in entry]
-    return _facts(
+    return answers_facts(
         title=title, labelled=labelled, contract=labelled.card.contract, split=split, near_duplicates=near_duplicates,
         seed=seed, manifest=manifest, groups=groups, outputs=trial.outputs, calibration=trial.calibration,
         answered=trial.others, curve=curve,
@@ -73,14 +73,14 @@ def words_facts(
     losses : one a logged step
     title, labelled, split, near_duplicates, seed, manifest, groups : as in :func:`model_facts`
     """
-    return _facts(
+    return answers_facts(
         title=title, labelled=labelled, contract=contract, split=split, near_duplicates=near_duplicates, seed=seed,
         manifest=manifest, groups=groups, outputs=outputs, calibration=Calibration(), answered=others,
         curve=[{"step": step, "train_loss": loss} for step, loss in enumerate(losses, start=1)],
     )  # fmt: skip
 
 
-def _facts(
+def answers_facts(
     *,
     title: str,
     labelled: LabelledText,
@@ -94,7 +94,19 @@ def _facts(
     calibration: Calibration,
     answered: dict[str, NDArray[np.float64]],
     curve: list[dict[str, Any]],
+    thresholds: dict[str, float] | None = None,
 ) -> ModelFacts:
+    """Judge calibrated answers on the test part, beside what others answered there.
+
+    Parameters
+    ----------
+    outputs, calibration : the answers judged, and what they were calibrated with
+    answered : name to what it answered, as probabilities or values
+    curve : one entry a logged step
+    thresholds : multi-label: the threshold of each of the others; 0.5 where none is given
+    title, labelled, contract, split, near_duplicates, seed, manifest, groups : as in :func:`model_facts`
+    """
+    limits = thresholds or {}
     test = labelled.take(split.test)
     targets, own_groups = test.targets(), groups[split.test]
     sets, abstained = said_with_care(contract, outputs, calibration)
@@ -103,10 +115,13 @@ def _facts(
         contract, targets, outputs, prediction_sets=sets, promised=calibration.coverage, abstained=abstained,
         threshold=calibration.threshold, **judge,
     )  # fmt: skip
-    others = {name: evaluate_outputs(contract, targets, theirs, **judge) for name, theirs in answered.items()}
+    others = {
+        name: evaluate_outputs(contract, targets, theirs, threshold=limits.get(name, 0.5), **judge)
+        for name, theirs in answered.items()
+    }
     comparisons = {
         "before" if name == BEFORE else name: compare(
-            contract, targets, outputs, theirs, thresholds=(calibration.threshold, 0.5), **judge
+            contract, targets, outputs, theirs, thresholds=(calibration.threshold, limits.get(name, 0.5)), **judge
         ).to_dict()
         for name, theirs in answered.items()
     }
