@@ -1,8 +1,8 @@
 """Change a finished bundle in every way somebody might, and show what opening it says: ``tampering.py BUNDLE``.
 
-Each change is made to a fresh copy, once as it is and once by a forger who also makes every stated hash and the
-bundle's id agree. Leaves with 1 if any change is not refused. Nothing is unpickled on the way: a file that could run code is
-refused by its name, before it is opened.
+Each change is made to a fresh copy, once as it is and once by a forger who also makes every stated hash and the id of
+the bundle agree. Leaves with 1 if any change is not refused. Nothing is unpickled on the way: a file that could run
+code is refused by its name, before it is opened.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ CHANGES: tuple[Callable[[Path], None], ...] = (
     flip_byte, flip_graph_byte, swap_contract, swap_everywhere, replace_tokenizer, edit_config, edit_calibration,
     swap_graph, add_pickle,
 )  # fmt: skip
-#: Whoever owns every hash may change these: the engine runs neither weights nor config, and one byte of a network may be
-#: in a word that no sanity sentence has. The bundle's id is another, by which every prediction is kept.
+#: Whoever owns every hash may change these: the engine runs neither weights nor config, and one byte of a network may
+#: be in a word that no sanity sentence has. The bundle's id is another, by which every prediction is kept.
 BEYOND_A_HASH = {flip_byte, flip_graph_byte, edit_config}
 
 
