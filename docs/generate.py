@@ -36,6 +36,7 @@ _NOTE = "<!-- Written by docs/generate.py; change the code it describes instead.
 #: Folders whose public names get a page, bottom floor first.
 FOLDERS = (
     "core",
+    "store",
     "metrics",
     "governance",
     "bundle",

@@ -18,7 +18,7 @@ SOURCE = Path(tapereader.__file__).parent
 IMPORT_SECONDS, HELP_SECONDS, NOISE = 0.2, 0.5, 2.0
 
 HEAVY = ("torch", "transformers", "peft", "accelerate", "optuna", "onnx")
-RIGHT_WING = ("core", "metrics", "governance", "bundle", "sources", "dataset", "engine", "reports")
+RIGHT_WING = ("core", "store", "metrics", "governance", "bundle", "sources", "dataset", "engine", "reports")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ def test_there_are_examples() -> None:
     assert any(found.examples for found in FINDER.find(module))
 
 
-@pytest.mark.parametrize("folder", ["", ".models", ".training"])
+@pytest.mark.parametrize("folder", ["", ".models", ".store", ".training"])
 def test_every_lazy_name_has_its_home(folder: str) -> None:
     """A misspelt home in a lazy package would show only when the name is used."""
     if folder and importlib.util.find_spec("torch") is None:
