@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tapereader.cli import console
 from tapereader.cli.console import AsJson
 from tapereader.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tapereader.store import PredictionStore
 
 _SHOWN_CHARACTERS = 60
 
@@ -37,9 +41,13 @@ def predict(
         str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the file, where it is not UTF-8.")
     ] = None,
     backend: Annotated[
-        Literal["onnxruntime", "openvino", "openvino-bf16"],
-        typer.Option("--backend", help="What runs the network; openvino needs its extra."),
+        Literal["auto", "onnxruntime", "openvino", "openvino-bf16"],
+        typer.Option("--backend", help="What runs the network; openvino needs its extra; auto is the fastest here."),
     ] = "onnxruntime",
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="FILE_OR_URL", help="Read answers kept there, and keep new ones."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads; else all.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +67,7 @@ def predict(
     from tapereader.recipes.predict import predict as run
 
     streamed = output is None and not texts and not as_json
-    with console.progress("Answering", quiet=as_json or streamed) as advance:
+    with _opened(store) as kept, console.progress("Answering", quiet=as_json or streamed) as advance:
         found = run(
             bundle,
             texts=texts or None,
@@ -72,8 +80,11 @@ def predict(
             output_format="csv" if streamed else None,
             backend=backend,
             threads=threads,
+            store=kept,
             progress=advance,
         )
+    if "backend_reason" in found:
+        console.note(found["backend_reason"])
     if found.get("cut") and not as_json:
         console.note(f"{found['cut']:,} texts are too long to be read whole: the middle of each was not read.")
     if as_json:
@@ -82,7 +93,22 @@ def predict(
         _show(found)
     else:
         summary = f"{found['rows']:,} rows, {found['errors']:,} without an answer, {found['abstained']:,} abstained"
+        if found["resumed_rows"]:
+            summary += f", {found['resumed_rows']:,} from a run that was broken off"
+        if found.get("stored_rows"):
+            summary += f", {found['stored_rows']:,} from the store"
         (console.note if streamed else console.say)(f"{summary}{'' if streamed else f'; wrote {output}'}.")
+
+
+@contextmanager
+def _opened(where: str | None) -> Iterator[PredictionStore | None]:
+    if where is None:
+        yield None
+        return
+    from tapereader.store import PredictionStore
+
+    with PredictionStore.open(where) as store:
+        yield store
 
 
 def _show(found: Mapping[str, Any]) -> None:

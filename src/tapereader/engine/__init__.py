@@ -2,6 +2,7 @@
 
 from tapereader.engine.backends import BACKEND_NAMES, Backend, OnnxRuntimeBackend, OpenVinoBackend
 from tapereader.engine.batching import Batch, merge_chunks, token_batches
+from tapereader.engine.choosing import BackendChoice
 from tapereader.engine.engine import Engine
 from tapereader.engine.measuring import EngineSpeed, measure_engine
 from tapereader.engine.texts import text_faults, text_hash
@@ -9,6 +10,7 @@ from tapereader.engine.texts import text_faults, text_hash
 __all__ = [
     "BACKEND_NAMES",
     "Backend",
+    "BackendChoice",
     "Batch",
     "Engine",
     "EngineSpeed",

@@ -56,7 +56,7 @@ class OnnxRuntimeBackend:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _threads(threads)
+        options.intra_op_num_threads = thread_count(threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -104,7 +104,7 @@ class OpenVinoBackend:
         self.rounding = 0.0 if precision == "f32" else 0.02
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": _threads(threads),
+            "INFERENCE_NUM_THREADS": thread_count(threads),
             "NUM_STREAMS": 1,
         }
         try:
@@ -123,6 +123,21 @@ class OpenVinoBackend:
         # Copies: the request keeps its output memory and fills it again on the next call.
         logits, embedding = (np.array(found[self._model.output(name)]) for name in OUTPUTS)
         return logits, embedding
+
+
+def thread_count(threads: int | None) -> int:
+    """Return the processor threads that are used: those asked for, or all this process may use.
+
+    Raises
+    ------
+    ConfigError
+        If fewer than one is asked for.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0))
+    if threads < 1:
+        raise ConfigError(f"`threads` must be at least 1, or left out for all; got {threads!r}.")
+    return threads
 
 
 _BACKENDS: dict[str, Callable[[Path, int | None], Backend]] = {
@@ -146,14 +161,6 @@ def open_backend(name: str, path: Path, *, threads: int | None) -> Backend:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownNameError(f"No backend is called {name!r}; known: {', '.join(BACKEND_NAMES)}.{hint}")
     return _BACKENDS[name](path, threads)
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0))
-    if threads < 1:
-        raise ConfigError(f"`threads` must be at least 1, or left out for all; got {threads!r}.")
-    return threads
 
 
 def _check_interface(path: Path, inputs: list[str], outputs: list[str]) -> list[str]:

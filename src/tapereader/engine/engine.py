@@ -15,8 +15,9 @@ from tapereader.bundle.contract import UNPARSED
 from tapereader.bundle.folder import ONNX, Bundle
 from tapereader.core.errors import BundleError, DataError
 from tapereader.core.records import Prediction
-from tapereader.engine.backends import open_backend
+from tapereader.engine.backends import open_backend, thread_count
 from tapereader.engine.batching import merge_chunks, token_batches
+from tapereader.engine.choosing import AUTO, BackendChoice, choose_backend
 from tapereader.engine.texts import refuse_faults, text_faults, text_hash
 
 #: Tokens in a batch. From 512 to 2048 the throughput of a small encoder is flat; beyond, activations leave the cache.
@@ -34,7 +35,8 @@ class Engine:
     Parameters
     ----------
     bundle : a loaded bundle, or its folder
-    backend : ``onnxruntime``, ``openvino`` or ``openvino-bf16``
+    backend : ``onnxruntime``, ``openvino``, ``openvino-bf16``, or ``auto`` for the fastest of them that answers right
+        here, which is measured once and kept beside the bundle
     threads : processor threads, or None for all this process may use
     check : compare file hashes (where a folder is given) and ask the sanity sentences first
 
@@ -42,6 +44,7 @@ class Engine:
     ----------
     bundle : what answers
     backend : name of what computes
+    choice : how ``auto`` came to it, or None where the backend was named
 
     Raises
     ------
@@ -60,6 +63,14 @@ class Engine:
         check: bool = True,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, verify=check)
+        self.choice: BackendChoice | None = None
+        if backend == AUTO:
+            self.choice = choose_backend(
+                self.bundle,
+                lambda name: Engine(self.bundle, backend=name, threads=threads, check=False),
+                threads=thread_count(threads),
+            )
+            backend = self.choice.backend
         self.backend = backend
         self._members = tuple(
             Engine(member, backend=backend, threads=threads, check=check) for member in self.bundle.members
@@ -79,6 +90,11 @@ class Engine:
             raise BundleError(f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. {way}")
         self._tokenizer = self.bundle.tokenizer()
         self._backend = open_backend(backend, self.bundle.onnx_path, threads=threads)
+
+    @property
+    def rounding(self) -> float:
+        """How far a probability may lie from the fp32 answer, because the backend computes in lower precision."""
+        return max(member.rounding for member in self._members) if self._members else self._backend.rounding
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> FloatArray:
         """Return raw outputs (N, W), the chunks of a long text pooled.
@@ -251,10 +267,6 @@ class Engine:
         if pairs is not None and len(pairs) != len(texts):
             raise DataError(f"There must be one pair for each text; got {len(texts)} texts and {len(pairs)} pairs.")
 
-    @property
-    def _rounding(self) -> float:
-        return max(member._rounding for member in self._members) if self._members else self._backend.rounding
-
     def _check_sanity(self) -> None:
         facts = self.bundle.facts
         if not facts.sanity:
@@ -265,7 +277,7 @@ class Engine:
         ).reshape(len(facts.sanity), -1)
         for sentence, row in zip(facts.sanity, found, strict=True):
             gap = float(np.abs(row - np.asarray(sentence.outputs)).max())
-            if not gap <= facts.outputs_tolerance + self._rounding:
+            if not gap <= facts.outputs_tolerance + self.rounding:
                 names = self.bundle.contract.names
                 raise BundleError(
                     f"Bundle {self.bundle.id!r} must answer {sentence.text[:80]!r} with "

@@ -5,6 +5,14 @@ Everything above writes down to here; nothing here knows of models, data sets or
 
 from tapereader.governance.cards import model_card
 from tapereader.governance.facts import DatasetFacts, ModelFacts
-from tapereader.governance.lineage import RunManifest, collect_environment, without_paths
+from tapereader.governance.lineage import RunManifest, collect_environment, collect_hardware, without_paths
 
-__all__ = ["DatasetFacts", "ModelFacts", "RunManifest", "collect_environment", "model_card", "without_paths"]
+__all__ = [
+    "DatasetFacts",
+    "ModelFacts",
+    "RunManifest",
+    "collect_environment",
+    "collect_hardware",
+    "model_card",
+    "without_paths",
+]

@@ -129,7 +129,29 @@ def collect_environment() -> dict[str, Any]:
             libraries[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {"code": _code(), "libraries": libraries, "hardware": _hardware()}
+    return {"code": _code(), "libraries": libraries, "hardware": collect_hardware()}
+
+
+def collect_hardware() -> dict[str, Any]:
+    """Return what the machine is: ``processor``, ``cores`` this process may use, ``flags``, ``memory_gib``, ``system``.
+
+    The flags are those of the processor's instruction sets that decide how fast a network runs.
+    """
+    facts: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    flags = set(facts.get("flags", "").split())
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "cores": allowed,
+        "flags": [flag for flag in _FLAGS if flag in flags],
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def without_paths(value: Any) -> Any:
@@ -197,24 +219,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _hardware() -> dict[str, Any]:
-    facts: dict[str, str] = {}
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            facts.setdefault(key.strip(), value.strip())
-    flags = set(facts.get("flags", "").split())
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "processor": facts.get("model name") or platform.processor() or platform.machine(),
-        "cores": allowed,
-        "flags": [flag for flag in _FLAGS if flag in flags],
-        "memory_gib": _memory_gib(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
 
 
 def _memory_gib() -> float | None:

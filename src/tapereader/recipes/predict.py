@@ -75,7 +75,8 @@ def predict(
     dict with ``bundle_id``, ``task``, ``labels``, ``rows``, ``errors``, ``abstained``, ``label_counts``,
     ``resumed_rows`` (answered by a run that was killed), ``output``, ``stored_rows`` (read from the store, where there
     is one), and ``predictions`` (a list of rows) where no output was given. A bundle that answers in words adds
-    ``cut``, the texts too long to be read whole, of which it did not read the middle
+    ``cut``, the texts too long to be read whole, of which it did not read the middle; the backend ``auto`` adds
+    ``backend``, what it picked, and ``backend_reason``
 
     Raises
     ------
@@ -144,9 +145,13 @@ def predict(
             "output": str(destination) if isinstance(destination, Path) else None,
         }
         | ({"predictions": kept} if destination is None else {})
-        | ({"cut": engine.n_cut} if isinstance(engine, WordsEngine) else {})
+        | ({"cut": engine.n_cut} if isinstance(engine, WordsEngine) else _backend_words(engine))
         | ({"stored_rows": scorer.n_stored} if isinstance(scorer, StoredAnswers) else {})
     )
+
+
+def _backend_words(engine: Engine) -> dict[str, str]:
+    return {} if engine.choice is None else {"backend": engine.backend, "backend_reason": engine.choice.reason}
 
 
 class _Tally:

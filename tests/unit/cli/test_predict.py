@@ -111,3 +111,15 @@ def test_a_bundle_that_is_not_there_is_a_message(capsys: pytest.CaptureFixture[s
     assert err == (
         f"Error: A bundle must be a folder with a manifest.json; got {str(tmp_path / 'none')!r}: no such folder.\n"
     )
+
+
+def test_the_backend_that_was_picked_is_said_beside_the_answer(
+    capsys: pytest.CaptureFixture[str], tiny_bundle: Path
+) -> None:
+    code, out, err = call(capsys, str(tiny_bundle), "profit rose", "--backend", "auto", "--json", "--threads", "1")
+    found = json.loads(out)
+    assert code == 0
+    assert err == found["backend_reason"] + "\n"
+    assert err.startswith(found["backend"] + " ")
+    _, out, err = call(capsys, str(tiny_bundle), "profit rose", "--json")
+    assert (err, "backend" in json.loads(out)) == ("", False)
