@@ -113,24 +113,30 @@ class Database:
     def _bring_up_to_date(self) -> None:
         with self.reading() as connection:
             revision = self._revision(connection)
+        if revision not in (None, REVISION):
+            self._refuse_newer(revision)
         if self.is_file:
             with self._reported():
                 self._use_log()
         if revision == REVISION:
             return
         # Alembic takes a quarter of a second to load, and few openings need it.
-        from tapereader.store.migrating import known_revisions, migrate
+        from tapereader.store.migrating import migrate
 
-        if revision is not None and revision not in known_revisions():
-            raise DataError(
-                f"A store must be of schema {REVISION!r} or older for this version of Tapereader; got {self.place!r} "
-                f"of schema {revision!r}. Install the version that wrote it, or choose another place."
-            )
         with self.writing() as connection:
             if not self.is_file:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             if self._revision(connection) != REVISION:  # else another process was quicker
                 migrate(connection)
+
+    def _refuse_newer(self, revision: str | None) -> None:
+        from tapereader.store.migrating import known_revisions
+
+        if revision not in known_revisions():
+            raise DataError(
+                f"A store must be of schema {REVISION!r} or older for this version of Tapereader; got {self.place!r} "
+                f"of schema {revision!r}. Install the version that wrote it, or choose another place."
+            )
 
     def _revision(self, connection: Connection) -> str | None:
         tables = set(inspect(connection).get_table_names())
