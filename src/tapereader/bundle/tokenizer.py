@@ -14,6 +14,8 @@ from tapereader.core.errors import BundleError
 _PROBE = "Operating profit rose 12.5% to EUR 3,041m; 营业利润同比下降8.2%。 📉 Xyzzyvale-Östersund"
 #: The most special tokens any supported tokenizer puts around two texts.
 _SPECIAL = 4
+#: How vocabularies write the mark of a word left out.
+_MASKS = ("[MASK]", "<mask>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,21 @@ class Chunk:
     document: int
     ids: list[int]
     type_ids: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocatedChunk:
+    """A chunk, and where its tokens stand in the text.
+
+    Parameters
+    ----------
+    chunk : as the network reads it
+    spans : for each token first and last character position (the last one excluded) in the text, or None for special
+        tokens, the prefix and the second text
+    """
+
+    chunk: Chunk
+    spans: tuple[tuple[int, int] | None, ...]
 
 
 class ChunkingTokenizer:
@@ -74,13 +91,44 @@ class ChunkingTokenizer:
         texts : N texts
         pairs : N second texts, repeated in every chunk, or None; one that takes more than half a chunk is cut there
         """
-        firsts = [self.prefix + text for text in texts]
-        inputs = firsts if pairs is None else list(zip(firsts, (self._fit(pair) for pair in pairs), strict=True))
         return [
             Chunk(document=document, ids=piece.ids, type_ids=piece.type_ids)
-            for document, encoding in enumerate(self._tokenizer.encode_batch_fast(inputs))
+            for document, encoding in enumerate(self._tokenizer.encode_batch_fast(self._inputs(texts, pairs)))
             for piece in (encoding, *encoding.overflowing)
         ]
+
+    def locate(self, text: str, pair: str | None = None) -> list[LocatedChunk]:
+        """Return the chunks of one text, as :meth:`encode` makes them, with the place of every token in the text.
+
+        A token that covers part of the prefix too keeps the part that is text.
+
+        Parameters
+        ----------
+        text : one text
+        pair : its second text, or None
+        """
+        encoding = self._tokenizer.encode_batch(self._inputs([text], None if pair is None else [pair]))[0]
+        shift = len(self.prefix)
+        return [
+            LocatedChunk(
+                chunk=Chunk(document=0, ids=piece.ids, type_ids=piece.type_ids),
+                spans=tuple(
+                    (max(start - shift, 0), end - shift) if sequence == 0 and end > shift else None
+                    for sequence, (start, end) in zip(piece.sequence_ids, piece.offsets, strict=True)
+                ),
+            )
+            for piece in (encoding, *encoding.overflowing)
+        ]
+
+    @property
+    def mask_id(self) -> int | None:
+        """The token that stands for a word left out in pretraining, or None where the vocabulary has none."""
+        known = (self._tokenizer.token_to_id(name) for name in _MASKS)
+        return next((position for position in known if position is not None), None)
+
+    def _inputs(self, texts: list[str], pairs: list[str] | None) -> list[str] | list[tuple[str, str]]:
+        firsts = [self.prefix + text for text in texts]
+        return firsts if pairs is None else list(zip(firsts, (self._fit(pair) for pair in pairs), strict=True))
 
     def _fit(self, pair: str) -> str:
         # Only the first text is cut into chunks. A second one that leaves it no room would make the tokenizer fail.

@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from tapereader import __version__
-from tapereader.cli import crossvalidate, data, demo, ensemble, evaluate, models, predict, pretrain, search, train
+from tapereader.cli import (
+    crossvalidate,
+    data,
+    demo,
+    ensemble,
+    evaluate,
+    explain,
+    models,
+    predict,
+    pretrain,
+    search,
+    train,
+)
 from tapereader.cli.console import note
 from tapereader.core.errors import LookAheadError, TapereaderError
 
@@ -33,6 +45,7 @@ app.command("ensemble", rich_help_panel="Training")(ensemble.ensemble)
 app.command("pretrain", rich_help_panel="Training")(pretrain.pretrain)
 app.command("search", rich_help_panel="Training")(search.search)
 app.command("predict", rich_help_panel="Engine")(predict.predict)
+app.command("explain", rich_help_panel="Engine")(explain.explain)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(models.app, name="models", rich_help_panel="Models")
 

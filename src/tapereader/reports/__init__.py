@@ -13,12 +13,14 @@ from tapereader.reports.charts import (
     to_png,
     to_svg,
 )
+from tapereader.reports.explanation import explanation_page
 from tapereader.reports.pages import headline, model_page
 from tapereader.reports.pdf import page_pdf
 
 __all__ = [
     "confusion_chart",
     "coverage_chart",
+    "explanation_page",
     "headline",
     "learning_chart",
     "metric_chart",
