@@ -21,9 +21,9 @@ _LEAST = 0.08
 #: colours of a style are set, so that a word is legible on any background; the underline tells the sides apart where
 #: there is no colour.
 _STYLES = (
-    (0.6, "bold underline white on #0b5fa0", "bold white on #b3261e"),
-    (0.25, "underline black on #7db8e8", "black on #f0988f"),
-    (_LEAST, "underline black on #cfe4f5", "black on #f9d5d1"),
+    (0.6, "bold underline #ffffff on #0b5fa0", "bold #ffffff on #b3261e"),
+    (0.25, "underline #000000 on #7db8e8", "#000000 on #f0988f"),
+    (_LEAST, "underline #000000 on #cfe4f5", "#000000 on #f9d5d1"),
 )
 #: For terminals of sixteen colours, whose paler ones cannot be told apart.
 _FEW_COLOURS = ((0.6, "bold underline white on blue", "bold white on red"), (_LEAST, "underline blue", "red"))
