@@ -2,6 +2,7 @@
 
 from tapereader.core.errors import (
     BundleError,
+    BusyError,
     ConfigError,
     DataError,
     LookAheadError,
@@ -15,6 +16,7 @@ from tapereader.core.records import Document, Prediction
 
 __all__ = [
     "BundleError",
+    "BusyError",
     "ConfigError",
     "DataError",
     "Document",

@@ -38,6 +38,10 @@ class BundleError(TapereaderError, RuntimeError):
     """A bundle that is damaged, foreign or made for another task."""
 
 
+class BusyError(TapereaderError, RuntimeError):
+    """A request that cannot be taken now because too many are waiting; later it can."""
+
+
 class MissingExtraError(TapereaderError, ImportError):
     """A verb that needs an optional extra which is not installed."""
 

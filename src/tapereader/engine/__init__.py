@@ -4,6 +4,7 @@ from tapereader.engine.backends import BACKEND_NAMES, Backend, OnnxRuntimeBacken
 from tapereader.engine.batching import Batch, merge_chunks, token_batches
 from tapereader.engine.choosing import BackendChoice
 from tapereader.engine.engine import Engine
+from tapereader.engine.live import LiveEngine
 from tapereader.engine.measuring import EngineSpeed, measure_engine
 from tapereader.engine.texts import text_faults, text_hash
 
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Engine",
     "EngineSpeed",
+    "LiveEngine",
     "OnnxRuntimeBackend",
     "OpenVinoBackend",
     "measure_engine",
