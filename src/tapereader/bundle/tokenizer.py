@@ -14,8 +14,6 @@ from tapereader.core.errors import BundleError
 _PROBE = "Operating profit rose 12.5% to EUR 3,041m; 营业利润同比下降8.2%。 📉 Xyzzyvale-Östersund"
 #: The most special tokens any supported tokenizer puts around two texts.
 _SPECIAL = 4
-#: How vocabularies write the mark of a word left out.
-_MASKS = ("[MASK]", "<mask>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +117,6 @@ class ChunkingTokenizer:
             )
             for piece in (encoding, *encoding.overflowing)
         ]
-
-    @property
-    def mask_id(self) -> int | None:
-        """The token that stands for a word left out in pretraining, or None where the vocabulary has none."""
-        known = (self._tokenizer.token_to_id(name) for name in _MASKS)
-        return next((position for position in known if position is not None), None)
 
     def _inputs(self, texts: list[str], pairs: list[str] | None) -> list[str] | list[tuple[str, str]]:
         firsts = [self.prefix + text for text in texts]

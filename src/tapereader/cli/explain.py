@@ -15,9 +15,9 @@ from tapereader.core.errors import ConfigError
 
 #: Words named in the line below a text, each way.
 _NAMED = 4
-#: Least share of the greatest weight that is shown.
+#: Least share of the full weight that is shown.
 _LEAST = 0.08
-#: From which share of the greatest weight on a word gets a style for the label, and against it; strongest first. Both
+#: From which share of the full weight on a word gets a style for the label, and against it; strongest first. Both
 #: colours of a style are set, so that a word is legible on any background; the underline tells the sides apart where
 #: there is no colour.
 _STYLES = (
@@ -160,11 +160,10 @@ def _show(one: Mapping[str, Any]) -> None:
     # A pipe gets each text as one line, whatever its length.
     terminal = Console(width=None if sys.stdout.isatty() else 2 * len(one["text"]) + 2, highlight=False)
     shown = Text(one["text"])
-    greatest = max((abs(word["weight"]) for word in one["words"]), default=0.0)
+    full = one["full_weight"]
     styles = _FEW_COLOURS if terminal.color_system == "standard" else _STYLES
     for word in one["words"]:
-        share = abs(word["weight"]) / greatest if greatest else 0.0
-        style = next((pair for least, *pair in styles if share >= least), None)
+        style = next((pair for least, *pair in styles if abs(word["weight"]) >= least * full), None)
         if style is not None:
             shown.stylize(style[0] if word["weight"] > 0 else style[1], word["start"], word["end"])
     terminal.print(shown)
@@ -176,15 +175,15 @@ def _show(one: Mapping[str, Any]) -> None:
         said = f"{one['label']} {one['probability']:.3f}{other}"
     ranked = sorted(one["words"], key=lambda word: -abs(word["weight"]))
     sides = [
-        (name, [word for word in ranked if greatest and sign * word["weight"] >= _LEAST * greatest][:_NAMED])
+        (name, [word for word in ranked if sign * word["weight"] >= _LEAST * full][:_NAMED])
         for name, sign in (("for", 1), ("against", -1))
     ]
     told = [
-        f"{name} " + ", ".join(f"{word['text']} {word['weight']:+.2f}" for word in words)
+        f"{name} " + ", ".join(f"{_quoted(word['text'])} {word['weight']:+.2f}" for word in words)
         for name, words in sides
         if words
     ]
-    console.say(f"  {said}{about}: {'; '.join(told) or 'no word weighs anything'}")
+    console.say(f"  {said}{about}: {'; '.join(told) or 'no word weighs much'}")
     judged = one["faithfulness"]
     if judged is not None:
         beaten = round(judged["beaten"] * judged["n_random"])
@@ -210,3 +209,7 @@ def _show_trust(answer: Mapping[str, Any]) -> None:
     console.say(f"{answer['method']} on {judged['n']:,} explanations, above random: {'; '.join(parts)}.")
     if judged["gain"]["low"] <= 0:
         console.say("Not shown to be better than random: do not rely on these explanations.")
+
+
+def _quoted(word: str) -> str:
+    return word if any(mark.isalnum() for mark in word) else f"“{word}”"

@@ -19,6 +19,7 @@ from tapereader.engine.explain import (
     Neighbour,
     Word,
     asked_columns,
+    full_weight,
     gather,
     label_scores,
     measure_faithfulness,
@@ -48,7 +49,7 @@ class Completeness:
 
     Parameters
     ----------
-    baseline_score : score of the text with nothing told in the place of its words
+    baseline_score : score of the text with padding in the place of its words
     gap : absolute difference between the sum of all weights and what the score gained over the baseline's
     gap_share : the same as a share of that gain (of 0.1 where it is smaller)
     steps : points of the path
@@ -76,6 +77,7 @@ class Explanation:
     value : the answer, for regression; else None
     score : what the weights add up to: the logit of the label's probability, or the value
     words, weights : the text's words, and what each adds to the score
+    full_weight : the weight that is shown as strongly as any
     completeness : of integrated gradients; None for occlusion
     faithfulness : against random orders of the words; None where it was not asked for, or the text has one word
     neighbours : nearest labelled texts the bundle learnt from, nearest first; empty where not asked for
@@ -91,6 +93,7 @@ class Explanation:
     score: float
     words: tuple[Word, ...]
     weights: tuple[float, ...]
+    full_weight: float
     completeness: Completeness | None
     faithfulness: Faithfulness | None
     neighbours: tuple[Neighbour, ...]
@@ -250,8 +253,9 @@ def explain(
                     label=loaded.contract.names[column],
                     probability=None if numeric else float(outputs[number, column]),
                     value=float(outputs[number]) if numeric else None, score=float(scores[number, column]),
-                    words=words, weights=tuple(map(float, weights)), completeness=complete, faithfulness=judged,
-                    neighbours=known[number],
+                    words=words, weights=tuple(map(float, weights)),
+                    full_weight=full_weight(loaded.contract, weights, loaded.calibration), completeness=complete,
+                    faithfulness=judged, neighbours=known[number],
                 )
             )  # fmt: skip
     told("Explaining", len(fit), len(fit))
@@ -321,7 +325,7 @@ def _gradients(
             raise
         if method == "auto":
             return None, "Explained by occlusion: integrated gradients need the extra `train`, which is not installed."
-        raise missing_extra("train", needed_for="Integrated gradients") from error
+        raise missing_extra("train", needed_for="The method of integrated gradients") from error
     except BundleError as error:
         if method == "auto":
             return None, f"Explained by occlusion. {error}"

@@ -8,11 +8,11 @@ from typing import Any
 
 from tapereader.reports.style import style_sheet
 
-#: Least share of a text's greatest weight that is shown, and words named below it each way.
+#: Least share of the full weight that is shown, and words named below it each way.
 _LEAST, _NAMED = 0.08, 4
 _METHODS = {"integrated-gradients": "Integrated gradients", "occlusion": "Occlusion"}
 _HOW = {
-    "integrated-gradients": "gradients gathered on the way from a text of masks to the text",
+    "integrated-gradients": "gradients gathered on the way from a text of padding to the text",
     "occlusion": "the answer with the word, against the answer without it",
 }
 #: Sides differ in their line too, so that they can be told apart in grey and by the colour-blind.
@@ -36,11 +36,12 @@ border-bottom:2px dashed rgb(var(--against)/calc(.25 + .75*var(--s)))}
 .near li{margin:0 0 .55rem}.near li:last-child{margin:0}
 .near i{font-style:normal;color:var(--muted)}
 main{max-width:72rem}
+.all{border:0;margin-top:1.6rem;padding-top:0}
 @media(max-width:48rem){.explained thead{display:none}.explained tr{display:block;border-bottom:1px solid var(--line);
 padding:1rem 0}.explained td,.explained td.number{display:block;border:0;padding:0 0 .5rem;text-align:left;width:auto}
 .explained td.text{width:auto;padding-bottom:.7rem}
 .explained td[data-name]::before{content:attr(data-name) " ";color:var(--muted);font-size:.82rem}
-.explained td.wordy[data-name]::before{display:block;margin-bottom:.25rem}}
+.explained td.number+td.wordy{padding-left:0}.explained td.wordy[data-name]::before{display:block;margin-bottom:.25rem}}
 """
 
 
@@ -95,7 +96,7 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[str]:
     judged = facts["faithfulness"] is not None
     heads += ['<th class="number">faithfulness</th>'] if judged else []
     heads += ["<th>nearest known texts</th>"] if near else []
-    yield f'<section><table class="explained"><thead><tr>{"".join(heads)}</tr></thead><tbody>'
+    yield f'<section class="all"><table class="explained"><thead><tr>{"".join(heads)}</tr></thead><tbody>'
     for one in facts["explanations"]:
         yield f'<tr><td class="text">{_coloured(one, facts["language"])}</td>'
         yield f'<td data-name="label">{_label(one)}</td>'
@@ -112,29 +113,31 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _coloured(one: Mapping[str, Any], language: str) -> str:
-    text, greatest = one["text"], max((abs(word["weight"]) for word in one["words"]), default=0.0)
+    text = one["text"]
     pieces, last = [], 0
     for word in one["words"]:
         pieces.append(escape(text[last : word["start"]]))
         last, shown = word["end"], escape(text[word["start"] : word["end"]])
-        share = abs(word["weight"]) / greatest if greatest else 0.0
+        share = abs(word["weight"]) / one["full_weight"]
         if share >= _LEAST:
             side = "p" if word["weight"] > 0 else "n"
             shown = f'<span class="w {side}" style="--s:{share:.2f}" title="{_signed(word["weight"])}">{shown}</span>'
         pieces.append(shown)
     pieces.append(escape(text[last:]))
     about = "" if one["pair"] is None else f"<small>about <b>{escape(one['pair'])}</b></small>"
-    return f'<q lang="{_language(language)}">{"".join(pieces)}</q>{about}<small>{_named(one, greatest)}</small>'
+    return f'<q lang="{_language(language)}">{"".join(pieces)}</q>{about}<small>{_named(one)}</small>'
 
 
-def _named(one: Mapping[str, Any], greatest: float) -> str:
+def _named(one: Mapping[str, Any]) -> str:
     ranked = sorted(one["words"], key=lambda word: -abs(word["weight"]))
     told = []
     for name, sign in (("for", 1), ("against", -1)):
-        words = [word for word in ranked if greatest and sign * word["weight"] >= _LEAST * greatest][:_NAMED]
+        words = [word for word in ranked if sign * word["weight"] >= _LEAST * one["full_weight"]][:_NAMED]
         if words:
-            told.append(f"{name}: " + ", ".join(f"{escape(w['text'])} {_signed(w['weight'], 2)}" for w in words))
-    return " · ".join(told) or "No word weighs anything."
+            told.append(
+                f"{name}: " + ", ".join(f"{escape(_quoted(w['text']))} {_signed(w['weight'], 2)}" for w in words)
+            )
+    return " · ".join(told) or "No word weighs much."
 
 
 def _label(one: Mapping[str, Any]) -> str:
@@ -177,8 +180,8 @@ def _reading(facts: Mapping[str, Any]) -> Iterator[str]:
     complete = [one["completeness"] for one in facts["explanations"] if one["completeness"] is not None]
     if complete:
         worst = max(complete, key=lambda found: found["gap_share"])
-        yield f"The weights of a text sum to what it adds over a text of masks, to {100 * worst['gap_share']:.2f} % at "
-        yield "worst. "
+        yield "The weights of a text sum to what it adds over a text of padding, to "
+        yield f"{100 * worst['gap_share']:.2f} % at worst. "
     yield "</p>"
     judged = facts["faithfulness"]
     if judged is not None:
@@ -197,6 +200,10 @@ def _reading(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _quoted(word: str) -> str:
+    return word if any(mark.isalnum() for mark in word) else f"“{word}”"
 
 
 def _language(language: str) -> str:

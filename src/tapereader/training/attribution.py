@@ -53,14 +53,14 @@ class TokenAttributions:
 
 
 class IntegratedGradients:
-    """Gradients of a label's score, gathered on the way from a text of masks to the text.
+    """Gradients of a label's score, gathered on the way from a text of padding to the text.
 
     The score is the logit of the label's calibrated probability, as in occlusion: the raw output of a softmax has a
-    free number added to all labels. The baseline keeps special tokens, prefix and second text, and has the mask token
-    in the place of every token of the text: the network met it in pretraining and knows it as a word that is not told,
-    while the vector of the padding token was never read and lies anywhere. A vocabulary without a mask falls back to
-    padding. The path is a straight line, its points and weights those of Gauss and Legendre; they are doubled until
-    the sum of the attributions is what the score gained on the way.
+    free number added to all labels. The baseline keeps special tokens, prefix and second text, and has the padding
+    token's vector in the place of every token of the text. Every bundle names one, nothing is said by it, and where
+    padding, mask and unknown word were measured it was as faithful as any and needed the fewest steps. The path is a
+    straight line, its points and weights those of Gauss and Legendre; they are doubled until the sum of the
+    attributions is what the score gained on the way.
 
     Parameters
     ----------
@@ -87,8 +87,7 @@ class IntegratedGradients:
         inner: Any = self._network.backbone
         inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
         self._embedding = inner.get_input_embeddings()
-        mask = self._tokenizer.mask_id
-        self._baseline_id = bundle.pad_id if mask is None else mask
+        self._baseline_id = bundle.pad_id
 
     def attribute(self, text: str, pair: str | None, column: int, *, expected: float) -> TokenAttributions:
         """Return what each token adds to the score of a label.

@@ -96,10 +96,3 @@ def test_chunks_go_on_where_the_last_one_ended_and_the_pair_has_no_place(
     spans = [span for piece in located for span in piece.spans if span is not None]
     assert spans == [(start, start + 4) for start in range(0, 45, 5)]
     assert all(piece.spans[-4:] == (None, None, None, None) for piece in located)
-
-
-@pytest.mark.parametrize(("make", "mask"), [(word_pieces, 4), (byte_level, None), (sentence_pieces, 1)])
-def test_the_mask_is_found_where_there_is_one(
-    opened: Callable[..., ChunkingTokenizer], make: Callable[[], Tokenizer], mask: int | None
-) -> None:
-    assert opened(make()).mask_id == mask

@@ -11,7 +11,7 @@ from tapereader.engine.explain.faithfulness import (
 )
 from tapereader.engine.explain.neighbours import Neighbour, nearest
 from tapereader.engine.explain.occlusion import occlude
-from tapereader.engine.explain.scores import asked_columns, label_scores
+from tapereader.engine.explain.scores import asked_columns, full_weight, label_scores
 from tapereader.engine.explain.words import Word, gather, piece_runs, split_words, without
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Neighbour",
     "Word",
     "asked_columns",
+    "full_weight",
     "gather",
     "label_scores",
     "measure_faithfulness",

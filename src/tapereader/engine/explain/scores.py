@@ -49,6 +49,28 @@ def label_scores(contract: LabelContract, logits: FloatArray, calibration: Calib
     return np.asarray(scaled - np.logaddexp.reduce(others, axis=2))
 
 
+def full_weight(contract: LabelContract, weights: FloatArray, calibration: Calibration) -> float:
+    """Return the weight that is shown as strongly as any: the text's greatest, but at least one logit.
+
+    A text in which no word weighs much would else look like one in which a word decides. Regression: at least a quarter
+    of a standard deviation of the target.
+
+    Parameters
+    ----------
+    contract : label contract
+    weights : array (W,) of the words of one text
+    calibration : of the bundle
+
+    Examples
+    --------
+    >>> two = LabelContract(kind="single-label", names=("down", "up"))
+    >>> full_weight(two, np.array([0.2, -3.0]), Calibration()), full_weight(two, np.array([0.2]), Calibration())
+    (3.0, 1.0)
+    """
+    least = 0.25 * calibration.target_scale if contract.kind == "regression" else 1.0
+    return max(float(np.abs(weights).max()), least)
+
+
 def asked_columns(
     contract: LabelContract, outputs: FloatArray, calibration: Calibration, label: str | None
 ) -> list[tuple[int, ...]]:
