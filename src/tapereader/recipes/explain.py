@@ -223,7 +223,7 @@ def explain(
     seconds = [str(row.pair) for row in fit] if rows[0].pair is not None else None
     shown = [row.text for row in fit]
 
-    gradients, note = _gradients(loaded, method, most_gap, most_steps)
+    gradients, note = _gradients(loaded, method, most_gap, most_steps, threads)
     logits = engine.logits(shown, seconds)
     outputs, scores = engine.outputs(shown, seconds), label_scores(loaded.contract, logits, loaded.calibration)
     columns = asked_columns(loaded.contract, outputs, loaded.calibration, label)
@@ -311,7 +311,7 @@ def _too_many() -> ConfigError:
 
 
 def _gradients(
-    bundle: Bundle, method: Method | Literal["auto"], most_gap: float, most_steps: int
+    bundle: Bundle, method: Method | Literal["auto"], most_gap: float, most_steps: int, threads: int | None
 ) -> tuple[IntegratedGradients | None, str]:
     """Return what computes gradients, or None and the reason why ``auto`` goes on without."""
     if method == "occlusion":
@@ -319,7 +319,7 @@ def _gradients(
     try:
         from tapereader.training.attribution import IntegratedGradients
 
-        return IntegratedGradients(bundle, most_gap=most_gap, most_steps=most_steps), ""
+        return IntegratedGradients(bundle, most_gap=most_gap, most_steps=most_steps, threads=threads), ""
     except ModuleNotFoundError as error:
         if error.name not in _LEARNING_LIBRARIES:
             raise

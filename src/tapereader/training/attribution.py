@@ -67,6 +67,7 @@ class IntegratedGradients:
     bundle : loaded, one network of an encoder and a head
     most_gap : share of the gained score that may be missing from the sum
     most_steps : points of the path beyond which no more are tried
+    threads : processor threads, or None for all this process may use
 
     Raises
     ------
@@ -78,7 +79,9 @@ class IntegratedGradients:
     Sundararajan, Taly and Yan (2017), Axiomatic Attribution for Deep Networks, ICML, eq. 1 and prop. 1.
     """
 
-    def __init__(self, bundle: Bundle, *, most_gap: float, most_steps: int) -> None:
+    def __init__(self, bundle: Bundle, *, most_gap: float, most_steps: int, threads: int | None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         self.bundle = bundle
         self.most_gap = most_gap
         self.most_steps = most_steps

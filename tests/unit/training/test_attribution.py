@@ -55,7 +55,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def opened(bundle: Bundle, *, most_gap: float = 0.01, most_steps: int = 256) -> tuple[Engine, IntegratedGradients]:
-    return Engine(bundle, threads=1), IntegratedGradients(bundle, most_gap=most_gap, most_steps=most_steps)
+    return Engine(bundle, threads=1), IntegratedGradients(bundle, most_gap=most_gap, most_steps=most_steps, threads=1)
 
 
 def score(engine: Engine, text: str, column: int) -> float:
@@ -172,7 +172,7 @@ def test_a_network_that_answers_otherwise_than_the_exported_one_is_refused(train
 def test_a_bundle_without_a_head_is_refused(tiny_bundle: Path) -> None:
     bundle = Bundle.load(tiny_bundle)
     with pytest.raises(BundleError) as refused:
-        IntegratedGradients(bundle, most_gap=0.02, most_steps=64)
+        IntegratedGradients(bundle, most_gap=0.02, most_steps=64, threads=1)
     assert str(refused.value) == (
         f"Gradients need one network of an encoder and a head in model/; bundle {bundle.id!r} cannot be read so: it "
         "has no model/head.safetensors. Use the method `occlusion`, which asks the exported network."

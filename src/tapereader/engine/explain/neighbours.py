@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tapereader.bundle.calibration import FloatArray
 from tapereader.core.errors import DataError
 from tapereader.engine.engine import Engine
-from tapereader.sources import LabelledText
+
+if TYPE_CHECKING:
+    from tapereader.sources import LabelledText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +74,11 @@ def nearest(
     return found
 
 
-def _directions(embeddings: np.ndarray) -> np.ndarray:
+def _directions(embeddings: FloatArray) -> FloatArray:
     return np.asarray(embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12))
 
 
 def _words(label: object) -> str:
     if isinstance(label, float):
         return f"{label:.4g}"
-    return (
-        label
-        if isinstance(label, str)
-        else "|".join(map(str, label))
-        if isinstance(label, tuple | list)
-        else str(label)
-    )
+    return "|".join(map(str, label)) if isinstance(label, tuple | list) else str(label)
