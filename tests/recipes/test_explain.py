@@ -172,6 +172,8 @@ def test_a_named_target_goes_with_its_text(make_bundle: Any, tmp_path: Path) -> 
     assert [one.pair for one in found.explanations] == ["acme", "globex"]
     assert [word.text for word in found.explanations[0].words] == ["profit", "rose"]
     assert found.explanations[0].probability != found.explanations[1].probability
+    told = refusal(DataError, lambda: explain(bundle, texts=["profit rose"], method="occlusion", threads=1))
+    assert told.startswith(f"Bundle {bundle.id!r} asks about a second text, a named company; got none.")
 
 
 def test_chinese_is_explained_by_character_or_by_what_belongs_together(tiny_bundle: Path) -> None:

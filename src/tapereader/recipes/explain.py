@@ -216,11 +216,16 @@ def explain(
         pair = (pair_column or "pair") if loaded.has_pair else pair_column
         rows = _read(input, text_column, pair, encoding, limit)
     rows = rows[:limit]
-    faults = text_faults([row.text for row in rows], [row.pair for row in rows] if loaded.has_pair else None)
+    if len(rows) > MOST_TEXTS:
+        raise ConfigError(
+            f"At most {MOST_TEXTS:,} texts are explained in one call; got more. Give fewer, or a `limit`."
+        )
+    paired = bool(rows) and rows[0].pair is not None
+    faults = text_faults([row.text for row in rows], [row.pair for row in rows] if paired else None)
     fit = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
     if not fit:
         raise DataError(f"There must be at least one text to explain; got {len(rows)} rows, none with words in it.")
-    seconds = [str(row.pair) for row in fit] if rows[0].pair is not None else None
+    seconds = [str(row.pair) for row in fit] if paired else None
     shown = [row.text for row in fit]
 
     gradients, note = _gradients(loaded, method, most_gap, most_steps, threads)
@@ -281,8 +286,6 @@ class _Row:
 def _given(texts: Sequence[str], pairs: Sequence[str] | None) -> list[_Row]:
     if pairs is not None and len(pairs) != len(texts):
         raise DataError(f"There must be one pair for each text; got {len(texts)} texts and {len(pairs)} pairs.")
-    if len(texts) > MOST_TEXTS:
-        raise _too_many()
     seconds: Sequence[str | None] = [None] * len(texts) if pairs is None else pairs
     return [_Row(row=n, text=text, pair=pair) for n, (text, pair) in enumerate(zip(texts, seconds, strict=True), 1)]
 
@@ -297,17 +300,9 @@ def _read(
             _Row(row=int(number), text=one, pair=other)
             for number, one, other in zip(frame["row"].tolist(), frame["text"].tolist(), seconds, strict=True)
         ]
-        if limit is not None and len(rows) >= limit:
+        if len(rows) > MOST_TEXTS or (limit is not None and len(rows) >= limit):
             break
-        if len(rows) > MOST_TEXTS:
-            raise _too_many()
-    if limit is not None and limit > MOST_TEXTS and len(rows) > MOST_TEXTS:
-        raise _too_many()
     return rows
-
-
-def _too_many() -> ConfigError:
-    return ConfigError(f"At most {MOST_TEXTS:,} texts are explained in one call; got more. Give fewer, or a `limit`.")
 
 
 def _gradients(
