@@ -10,6 +10,7 @@ import typer
 
 from tapereader import __version__
 from tapereader.cli import (
+    bench,
     crossvalidate,
     data,
     demo,
@@ -46,6 +47,7 @@ app.command("pretrain", rich_help_panel="Training")(pretrain.pretrain)
 app.command("search", rich_help_panel="Training")(search.search)
 app.command("predict", rich_help_panel="Engine")(predict.predict)
 app.command("explain", rich_help_panel="Engine")(explain.explain)
+app.command("bench", rich_help_panel="Engine")(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(models.app, name="models", rich_help_panel="Models")
 

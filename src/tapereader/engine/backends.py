@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,6 +147,18 @@ _BACKENDS: dict[str, Callable[[Path, int | None], Backend]] = {
     "openvino-bf16": lambda path, threads: OpenVinoBackend(path, threads=threads, precision="bf16"),
 }
 BACKEND_NAMES = tuple(_BACKENDS)
+#: Processor flags of which one is enough for sums in bfloat16.
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+def installed_backends(flags: Sequence[str]) -> list[str]:
+    """Return the names of the backends that are installed and at home on a processor with these flags."""
+    names = ["onnxruntime"]
+    if importlib.util.find_spec("openvino") is not None:
+        names.append("openvino")
+        if BF16_FLAGS & set(flags):
+            names.append("openvino-bf16")
+    return names
 
 
 def open_backend(name: str, path: Path, *, threads: int | None) -> Backend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import secrets
@@ -20,13 +19,12 @@ from tapereader.bundle.calibration import FloatArray
 from tapereader.bundle.conformal import answers
 from tapereader.bundle.folder import Bundle
 from tapereader.core.errors import TapereaderError
+from tapereader.engine.backends import installed_backends
 
 #: What is asked for where the fastest is wanted.
 AUTO = "auto"
 #: Always installed, and exact: what answers where nothing can be compared.
 _PLAIN = "onnxruntime"
-#: Processor flags of which one is enough for sums in bfloat16.
-_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 #: Their versions decide how fast a backend is.
 _LIBRARIES = ("tapereader", "onnxruntime", "openvino", "numpy")
 #: One round of a backend: so many texts at once, and so many one by one.
@@ -88,7 +86,7 @@ def choose_backend(bundle: Bundle, open_engine: Callable[[str], _Asked], *, thre
     threads : processor threads the engine uses
     """
     hardware = _hardware()
-    names = _installed(hardware["flags"])
+    names = installed_backends(hardware["flags"])
     if len(names) == 1:
         return _unmeasured(f"{_PLAIN} answers: no other backend is installed.")
     if not bundle.facts.sanity:
@@ -110,15 +108,6 @@ def choose_backend(bundle: Bundle, open_engine: Callable[[str], _Asked], *, thre
 def choice_path(bundle: Bundle) -> Path:
     """Return where the choice for a bundle is kept: beside its folder, in which nothing may change."""
     return bundle.path.with_name(f"{bundle.path.name}{_SUFFIX}")
-
-
-def _installed(flags: Sequence[str]) -> list[str]:
-    names = [_PLAIN]
-    if importlib.util.find_spec("openvino") is not None:
-        names.append("openvino")
-        if _BF16_FLAGS & set(flags):
-            names.append("openvino-bf16")
-    return names
 
 
 def _hardware() -> dict[str, Any]:

@@ -40,7 +40,7 @@ class EngineSpeed:
     threads : processor threads, or None for all the process may use
     load_seconds : from opening the bundle to its first answer, its hashes and sanity sentences checked as always
     p50_ms, p95_ms, p99_ms : of one text at a time
-    sentences_per_second_32, sentences_per_second_1024 : in calls of so many texts, the median of three rounds
+    sentences_per_second_32, sentences_per_second_1024 : in calls of so many texts, the median of the rounds
     rss_mib : greatest resident memory of the whole process, interpreter and libraries included
     n_texts : different texts asked
     """
@@ -69,6 +69,8 @@ def measure_engine(
     threads: int | None = None,
     *,
     pairs: Sequence[str] | None = None,
+    rounds: int = _ROUNDS,
+    n_single: int | None = None,
 ) -> EngineSpeed:
     """Measure a bundle on real texts in a fresh process, which no other engine's thread pool or memory disturbs.
 
@@ -81,6 +83,8 @@ def measure_engine(
     backend : as :class:`tapereader.engine.Engine` takes it
     threads : processor threads, or None for all this process may use
     pairs : N second texts, exactly where the bundle asks about one
+    rounds : how often many texts are asked; who measures in several processes needs one in each
+    n_single : texts asked one by one; None for all up to 1,024, and 200 at least
 
     Raises
     ------
@@ -100,7 +104,8 @@ def measure_engine(
         raise ConfigError(f"`backend` must be one of {', '.join(BACKEND_NAMES)}; got {backend!r}.")
     asked = {
         "bundle": str(bundle_path), "texts": list(texts), "pairs": None if pairs is None else list(pairs),
-        "backend": backend, "threads": threads,
+        "backend": backend, "threads": threads, "rounds": rounds,
+        "n_single": max(LEAST_SINGLE, min(len(texts), _LARGE)) if n_single is None else n_single,
     }  # fmt: skip
     done = subprocess.run(  # noqa: S603 - this interpreter, a fixed program, no shell
         [sys.executable, "-c", _CHILD], input=json.dumps(asked), capture_output=True, text=True, check=False,
@@ -121,7 +126,14 @@ def _answer_parent() -> None:
 
 
 def _measure(
-    *, bundle: str, texts: list[str], pairs: list[str] | None, backend: str, threads: int | None
+    *,
+    bundle: str,
+    texts: list[str],
+    pairs: list[str] | None,
+    backend: str,
+    threads: int | None,
+    rounds: int,
+    n_single: int,
 ) -> EngineSpeed:
     def ask(start: int, count: int) -> None:
         positions = [(start + n) % len(texts) for n in range(count)]
@@ -136,9 +148,9 @@ def _measure(
     loaded = time.perf_counter() - started
     for position in range(_WARM_UP):
         ask(position, 1)
-    single = [_seconds(ask, position, 1) for position in range(max(LEAST_SINGLE, min(len(texts), _LARGE)))]
+    single = [_seconds(ask, position, 1) for position in range(n_single)]
     small, large = [], []
-    for round_number in range(_ROUNDS):
+    for round_number in range(rounds):
         start = round_number * _LARGE
         calls = [_seconds(ask, start + call * _SMALL, _SMALL) for call in range(_SMALL_CALLS)]
         small.append(_SMALL_CALLS * _SMALL / sum(calls))
