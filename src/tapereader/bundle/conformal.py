@@ -180,7 +180,8 @@ def check_outputs(contract: LabelContract, outputs: FloatArray) -> FloatArray:
     if not right:
         wanted = "(N,)" if contract.kind == "regression" else f"(N, {len(contract.names)})"
         raise DataError(f"Outputs of a {contract.kind} model must be an array {wanted}; got shape {array.shape}.")
-    wrong = np.argwhere(~np.isfinite(array))
-    if len(wrong):
+    finite = np.isfinite(array)
+    if not finite.all():
+        wrong = np.argwhere(~finite)
         raise DataError(f"Outputs must be finite; got {array[tuple(wrong[0])]} in row {int(wrong[0][0]) + 1}.")
     return array

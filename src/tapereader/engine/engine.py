@@ -20,8 +20,8 @@ from tapereader.engine.batching import merge_chunks, token_batches
 from tapereader.engine.choosing import AUTO, BackendChoice, choose_backend
 from tapereader.engine.texts import refuse_faults, text_faults, text_hash
 
-#: Tokens in a batch. From 512 to 2048 the throughput of a small encoder is flat; beyond, activations leave the cache.
-_BUDGET = 2048
+#: Tokens in a batch at most: beyond, the activations of a small encoder leave the cache.
+_BUDGET = 1024
 #: Documents and characters whose chunks are held at once: memory does not grow with the texts in a call.
 _WINDOW_TEXTS, _WINDOW_CHARACTERS = 1024, 2_000_000
 
@@ -104,7 +104,7 @@ class Engine:
         DataError
             If a text is missing or empty, or pairs do not fit the bundle.
         """
-        return self._run(texts, pairs)[0]
+        return self._run(texts, pairs, embedded=False)
 
     def embeddings(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> FloatArray:
         """Return embeddings (N, D), the chunks of a long text pooled.
@@ -114,7 +114,7 @@ class Engine:
         DataError
             If a text is missing or empty, or pairs do not fit the bundle.
         """
-        return self._run(texts, pairs)[1]
+        return self._run(texts, pairs, embedded=True)
 
     def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> FloatArray:
         """Return calibrated probabilities (N, C), or values (N,) for regression.
@@ -207,42 +207,41 @@ class Engine:
             return ["|".join(name for name, on in zip(contract.names, row, strict=True) if on) for row in found]
         return [contract.names[int(position)] if position >= 0 else UNPARSED for position in found]
 
-    def _run(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[FloatArray, FloatArray]:
+    def _run(self, texts: Sequence[str], pairs: Sequence[str] | None, *, embedded: bool) -> FloatArray:
+        """Return embeddings, or logits: only what is asked for is gathered and pooled."""
         self._check_pairs(texts, pairs)
         refuse_faults(text_faults(texts, pairs))
         if len(texts) == 0:
             raise DataError("There must be at least one text to score; got none.")
         if self._members:
-            return self._run_members(texts, pairs)
-        windows = [self._run_window(texts[part], None if pairs is None else pairs[part]) for part in _windows(texts)]
-        return np.concatenate([logits for logits, _ in windows]), np.concatenate([vectors for _, vectors in windows])
+            return self._run_members(texts, pairs, embedded=embedded)
+        windows = [
+            self._run_window(texts[part], None if pairs is None else pairs[part], embedded=embedded)
+            for part in _windows(texts)
+        ]
+        return windows[0] if len(windows) == 1 else np.concatenate(windows)
 
-    def _run_members(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[FloatArray, FloatArray]:
-        """Return what the members' answers make together, and their embeddings side by side, each of length 1."""
+    def _run_members(self, texts: Sequence[str], pairs: Sequence[str] | None, *, embedded: bool) -> FloatArray:
+        """Return the members' embeddings side by side, each of length 1, or what their answers make together."""
+        if embedded:
+            found = [member.embeddings(texts, pairs) for member in self._members]
+            return np.hstack([vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in found])
         assert self.bundle.combination is not None  # noqa: S101  (a bundle with members has one)
-        outputs, embeddings = [], []
-        for member in self._members:
-            logits, vectors = member._run(texts, pairs)
-            outputs.append(decode(member.bundle.contract, logits, member.bundle.calibration))
-            embeddings.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-        return combine(self.bundle.contract, outputs, self.bundle.combination), np.hstack(embeddings)
+        outputs = [member.outputs(texts, pairs) for member in self._members]
+        return combine(self.bundle.contract, outputs, self.bundle.combination)
 
-    def _run_window(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[FloatArray, FloatArray]:
+    def _run_window(self, texts: Sequence[str], pairs: Sequence[str] | None, *, embedded: bool) -> FloatArray:
         chunks = self._tokenizer.encode(list(texts), None if pairs is None else list(pairs))
-        logits: FloatArray | None = None
+        rows: FloatArray | None = None
         for batch in token_batches(chunks, budget=_BUDGET, pad_id=self.bundle.pad_id):
-            found, vectors = self._backend.run(batch)
-            if logits is None:
-                self._check_width(found.shape)
-                logits = np.empty((len(chunks), found.shape[1]))
-                embeddings = np.empty((len(chunks), vectors.shape[1]))
-            logits[batch.positions] = found
-            embeddings[batch.positions] = vectors
-        assert logits is not None  # noqa: S101  (every text has at least one chunk)
-        return (
-            merge_chunks(logits, chunks, n_documents=len(texts)),
-            merge_chunks(embeddings, chunks, n_documents=len(texts)),
-        )
+            logits, vectors = self._backend.run(batch)
+            found = vectors if embedded else logits
+            if rows is None:
+                self._check_width(logits.shape)
+                rows = np.empty((len(chunks), found.shape[1]))
+            rows[batch.positions] = found
+        assert rows is not None  # noqa: S101  (every text has at least one chunk)
+        return merge_chunks(rows, chunks, n_documents=len(texts))
 
     def _check_width(self, shape: tuple[int, ...]) -> None:
         wanted = output_width(self.bundle.contract)
