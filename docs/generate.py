@@ -45,6 +45,7 @@ FOLDERS = (
     "models",
     "training",
     "engine",
+    "engine.explain",
     "reports",
     "recipes",
 )

@@ -18,14 +18,14 @@ _HOW = {
 #: Sides differ in their line too, so that they can be told apart in grey and by the colour-blind.
 _RULES = """
 :root{--for:11 95 160;--against:190 38 28;--most:.5}
-@media(prefers-color-scheme:dark){:root{--for:70 150 225;--against:232 84 72;--most:.55}}
+@media(prefers-color-scheme:dark){:root{--for:70 150 225;--against:236 92 80;--most:.58}}
 @media print{:root{--for:11 95 160;--against:190 38 28;--most:.5}}
 .w{border-radius:.15em;padding:.08em .04em;-webkit-box-decoration-break:clone;box-decoration-break:clone;
 print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.p{background:rgb(var(--for)/calc(var(--s)*var(--most)));
-border-bottom:2px solid rgb(var(--for)/calc(.25 + .75*var(--s)))}
-.n{background:rgb(var(--against)/calc(var(--s)*var(--most)));
-border-bottom:2px dashed rgb(var(--against)/calc(.25 + .75*var(--s)))}
+.p{background:rgb(var(--for)/calc(.06 + var(--s)*var(--most)));
+border-bottom:2px solid rgb(var(--for)/calc(.35 + .65*var(--s)))}
+.n{background:rgb(var(--against)/calc(.06 + var(--s)*var(--most)));
+border-bottom:2px dashed rgb(var(--against)/calc(.35 + .65*var(--s)))}
 .explained td,.explained th{position:static;padding:.9rem 1.4rem .9rem 0}
 .explained td.number:last-child{padding-right:0}
 .explained q{quotes:none;display:block;font-size:1.02rem;line-height:1.9;overflow-wrap:anywhere;white-space:pre-line}
@@ -36,6 +36,7 @@ border-bottom:2px dashed rgb(var(--against)/calc(.25 + .75*var(--s)))}
 .near li{margin:0 0 .55rem}.near li:last-child{margin:0}
 .near i{font-style:normal;color:var(--muted)}
 main{max-width:72rem}
+header .lead{line-height:1.75}
 .all{border:0;margin-top:1.6rem;padding-top:0}
 @media(max-width:48rem){.explained thead{display:none}.explained tr{display:block;border-bottom:1px solid var(--line);
 padding:1rem 0}.explained td,.explained td.number{display:block;border:0;padding:0 0 .5rem;text-align:left;width:auto}
@@ -167,7 +168,7 @@ def _neighbours(one: Mapping[str, Any], language: str) -> str:
         about = "" if near["pair"] is None else f" about {escape(near['pair'])}"
         label = escape(near["label"].replace("|", ", ") or "no label")
         rows.append(
-            f"<li><b>{label}</b> <i>{near['similarity']:.2f} · row {near['row']:,}{about}</i><br>"
+            f"<li><b>{label}</b> <i>{near['similarity']:.3f} · row {near['row']:,}{about}</i><br>"
             f'<span lang="{_language(language)}">{escape(near["text"])}</span></li>'
         )
     return f'<ul class="near">{"".join(rows)}</ul>'

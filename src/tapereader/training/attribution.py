@@ -58,8 +58,8 @@ class IntegratedGradients:
     The score is the logit of the label's calibrated probability, as in occlusion: the raw output of a softmax has a
     free number added to all labels. The baseline keeps special tokens, prefix and second text, and has the padding
     token's vector in the place of every token of the text. Every bundle names one, nothing is said by it, and where
-    padding, mask and unknown word were measured it was as faithful as any and needed the fewest steps. The path is a
-    straight line, its points and weights those of Gauss and Legendre; they are doubled until the sum of the
+    padding, mask and unknown word were measured none was clearly the most faithful. The path is a straight line, its
+    points and weights those of Gauss and Legendre; they are doubled until the sum of the
     attributions is what the score gained on the way.
 
     Parameters

@@ -18,8 +18,8 @@ _MOST_RUNS = 400
 def occlude(engine: Engine, text: str, pair: str | None, words: tuple[Word, ...]) -> NDArray[np.float64]:
     """Return how much each word speaks for each label: the label's score with it, minus the score without it.
 
-    The word is left out, not replaced by a mask: that needs no mark that every vocabulary would have to hold, and was
-    at least as faithful where both were measured. In a text of more than 400 words neighbours are left out together
+    The word is left out, not replaced by a mask: that needs no mark in the vocabulary, and was at least as faithful
+    where both were measured. In a text of more than 400 words neighbours are left out together
     and share what they weigh.
 
     Parameters
