@@ -18,6 +18,7 @@ from tapereader.cli import (
     evaluate,
     explain,
     models,
+    optimize,
     predict,
     pretrain,
     search,
@@ -43,6 +44,7 @@ app.command("train", rich_help_panel="Training")(train.train)
 app.command("evaluate", rich_help_panel="Training")(evaluate.evaluate)
 app.command("crossvalidate", rich_help_panel="Training")(crossvalidate.crossvalidate)
 app.command("ensemble", rich_help_panel="Training")(ensemble.ensemble)
+app.command("optimize", rich_help_panel="Training")(optimize.optimize)
 app.command("pretrain", rich_help_panel="Training")(pretrain.pretrain)
 app.command("search", rich_help_panel="Training")(search.search)
 app.command("predict", rich_help_panel="Engine")(predict.predict)

@@ -4,6 +4,7 @@ Everything above writes down to here; nothing here knows of models, data sets or
 """
 
 from tapereader.governance.cards import model_card
+from tapereader.governance.changes import changes_section, changes_table
 from tapereader.governance.facts import DatasetFacts, ModelFacts
 from tapereader.governance.lineage import RunManifest, collect_environment, collect_hardware, without_paths
 
@@ -11,6 +12,8 @@ __all__ = [
     "DatasetFacts",
     "ModelFacts",
     "RunManifest",
+    "changes_section",
+    "changes_table",
     "collect_environment",
     "collect_hardware",
     "model_card",

@@ -69,7 +69,7 @@ def _inherited(resolved: ResolvedBackbone) -> tuple[dict[str, Any], ...]:
             "Restore it."
         ) from error
     manifest = stated.get("manifest") if isinstance(stated, dict) else None
-    if not isinstance(manifest, dict) or manifest.get("kind") not in ("pretrain", "train"):
+    if not isinstance(manifest, dict) or manifest.get("kind") not in ("optimize", "pretrain", "train"):
         return ()  # somebody else's file of that name
     licences = manifest.get("licences")
     if not isinstance(licences, list) or not all(isinstance(item, dict) and "name" in item for item in licences):

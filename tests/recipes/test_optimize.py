@@ -1,0 +1,164 @@
+"""From a finished bundle to a smaller one that says nearly the same, and what is refused on the way."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="a graph is changed with the extra train")
+pytest.importorskip("peft", reason="learning needs the extra train")
+
+from tests.tiny_models import contract_of, labelled_rows, recipe, write_model
+
+from tapereader.bundle import Bundle
+from tapereader.core.errors import ConfigError
+from tapereader.engine import Engine
+from tapereader.recipes.evaluate import evaluate
+from tapereader.recipes.optimize import optimize
+from tapereader.recipes.optimize_config import OptimizeConfig, build_optimize_config
+from tapereader.recipes.train import train
+from tapereader.recipes.train_config import TrainConfig
+
+
+def write_rows(path: Path, kind: str) -> Path:
+    rows = labelled_rows(kind, n=90, seed=5)
+    labels = ["|".join(one) if isinstance(one, tuple) else one for one in rows.frame["label"]]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number, (text, label) in enumerate(zip(rows.texts, labels, strict=True)):
+            writer.writerow([f"{text} {number}", label])
+    return path
+
+
+def trained(folder: Path, kind: str = "single-label", epochs: int = 8) -> Bundle:
+    names = list(contract_of(kind).names) if kind == "ordinal" else None
+    bert = write_model(folder / "tiny-bert", width=64)
+    config = TrainConfig.from_mapping({
+        "dataset": str(write_rows(folder / "rows.csv", kind)), "split": {"validation": 0.2, "test": 0.2},
+        "finetune": recipe(bert, epochs=epochs).model_dump(mode="json"),
+        "judging": {"baselines": ["majority"], "before": False}, "columns": {"task_kind": kind, "labels": names},
+    })  # fmt: skip
+    return train(config, folder / "bundle").bundle
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return trained(tmp_path_factory.mktemp("optimize"))
+
+
+def rows_of(bundle: Bundle) -> str:
+    return str(bundle.path.parent / "rows.csv")
+
+
+def asked(**changes: Any) -> OptimizeConfig:
+    return OptimizeConfig(**({"threads": 1} | changes))
+
+
+@pytest.mark.parametrize("method", ["int8-dynamic", "int8-static", "bf16"])
+def test_a_variant_is_a_whole_bundle_that_knows_its_parent(parent: Bundle, method: Any, tmp_path: Path) -> None:
+    made = optimize(
+        parent, tmp_path / "small", asked(method=method), dataset=rows_of(parent), speed=False, allow_loss=True
+    )
+    variant = Bundle.load(tmp_path / "small")
+    assert variant.id == made.bundle.id != parent.id
+    (stated,) = variant.manifest["parents"]
+    assert (stated["kind"], stated["id"]) == ("bundle", parent.id)
+    assert variant.manifest["kind"] == "optimize"
+    assert variant.manifest["split_ids"] == parent.manifest["split_ids"]
+    assert variant.manifest["licences"] == parent.manifest["licences"]
+    texts = labelled_rows(n=90, seed=9).texts
+    gap = np.abs(Engine(variant, threads=1).outputs(texts) - Engine(parent, threads=1).outputs(texts))
+    assert 0 < gap.max() < 0.2
+    kept = json.loads((variant.path / "optimization.json").read_text(encoding="utf-8"))
+    assert (kept["parent"], kept["method"]) == (parent.id, method)
+    assert kept["after"]["graph_mib"] != kept["before"]["graph_mib"]
+    card = (variant.path / "README.md").read_text(encoding="utf-8")
+    assert f"## What was changed ({method})" in card
+    assert f"Parent {parent.id}" in card
+    if method.startswith("int8"):
+        assert variant.facts.outputs_tolerance == 0.02
+        for name in ("model.safetensors", "head.safetensors"):
+            assert (variant.path / "model" / name).read_bytes() == (parent.path / "model" / name).read_bytes()
+    # Its own rows are found and dealt again, as its parent's are.
+    again = evaluate(variant, rows_of(parent), baselines=())
+    assert (again.part, again.n) == ("test", made.facts["evaluation"]["n"])
+    assert again.evaluation.to_dict()["metrics"] == made.facts["evaluation"]["metrics"]
+
+
+def test_weights_of_sixteen_bits_open_in_transformers(parent: Bundle, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModel
+
+    optimize(parent, tmp_path / "small", asked(method="bf16"), dataset=rows_of(parent), speed=False)
+    whole = AutoModel.from_pretrained(parent.path / "model", dtype=torch.float32).state_dict()
+    half = AutoModel.from_pretrained(tmp_path / "small" / "model").state_dict()
+    stored = {name for name in half if not name.startswith("pooler")}
+    assert all(torch.equal(half[name], whole[name].to(torch.bfloat16)) for name in stored)
+
+
+def test_both_are_measured_alone(parent: Bundle, tmp_path: Path) -> None:
+    made = optimize(parent, tmp_path / "small", asked(method="bf16"), dataset=rows_of(parent))
+    for side in ("before", "after"):
+        assert made.changes[side]["p50_ms"] > 0
+        assert made.changes[side]["rss_mib"] > 20
+        assert made.changes[side]["threads"] == 1
+    assert "| One text, median, ms |" in (made.bundle.path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "ordinal", "regression"])
+def test_every_kind_of_answer_can_be_made_smaller(kind: str, tmp_path: Path) -> None:
+    bundle = trained(tmp_path, kind, epochs=2)
+    made = optimize(bundle, tmp_path / "small", asked(), dataset=rows_of(bundle), speed=False, allow_loss=True)
+    assert made.bundle.contract == bundle.contract
+    assert (made.changes["verdict"]["agreement"] is None) == (kind == "regression")
+    assert made.bundle.calibration.target_scale == bundle.calibration.target_scale
+
+
+def test_a_variant_that_loses_too_much_leaves_nothing(
+    parent: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of no bits at all: every text gets one answer."""
+    import onnx
+    from onnx import numpy_helper
+
+    def ruin(source: Path, target: Path) -> None:
+        model = onnx.load(str(source))
+        for tensor in model.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2:
+                nothing = np.zeros(tuple(tensor.dims), dtype=np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(nothing, tensor.name))
+        target.parent.mkdir(parents=True)
+        onnx.save(model, str(target))
+
+    monkeypatch.setattr("tapereader.recipes.optimize.quantize_dynamic", ruin)
+    with pytest.raises(ConfigError) as caught:
+        optimize(parent, tmp_path / "small", asked(), dataset=rows_of(parent), speed=False)
+    said = str(caught.value)
+    assert said.startswith(f"The variant must be as good as bundle {parent.id!r} within its budget; it loses ")
+    assert "points of macro_f1" in said
+    assert said.endswith("Nothing was written: give a greater `--budget`, or `--allow-loss`.")
+    assert list(tmp_path.iterdir()) == []
+    made = optimize(parent, tmp_path / "small", asked(), dataset=rows_of(parent), speed=False, allow_loss=True)
+    assert "**Written although it loses" in (made.bundle.path / "README.md").read_text(encoding="utf-8")
+
+
+def test_rows_of_another_file_are_refused(parent: Bundle, tmp_path: Path) -> None:
+    other = tmp_path / "rows.csv"
+    other.write_text(Path(rows_of(parent)).read_text(encoding="utf-8").replace("rose", "fell"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"The rows must be those bundle '\w+' was made from"):
+        optimize(parent, tmp_path / "small", asked(), dataset=str(other), speed=False)
+    assert not (tmp_path / "small").exists()
+
+
+def test_a_config_is_put_together_from_file_options_and_set(tmp_path: Path) -> None:
+    (tmp_path / "optimize.yaml").write_text("method: bf16\nbudget: 2.0\n", encoding="utf-8")
+    found = build_optimize_config(
+        tmp_path / "optimize.yaml", values={"method": None, "threads": 2}, overrides=("budget=1.0",)
+    )
+    assert found == OptimizeConfig(method="bf16", budget=1.0, threads=2)
