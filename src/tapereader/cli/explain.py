@@ -26,7 +26,10 @@ _STYLES = (
     (_LEAST, "underline #000000 on #cfe4f5", "#000000 on #f9d5d1"),
 )
 #: For terminals of sixteen colours, whose paler ones cannot be told apart.
-_FEW_COLOURS = ((0.6, "bold underline white on blue", "bold white on red"), (_LEAST, "underline blue", "red"))
+_FEW_COLOURS = (
+    (0.6, "bold underline white on blue", "bold white on red"),
+    (_LEAST, "underline bright_blue", "bright_red"),
+)
 
 
 def explain(
