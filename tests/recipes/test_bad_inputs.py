@@ -384,7 +384,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a pickle put in": (
         lambda at: (at / "model" / "pytorch_model.bin").write_bytes(b"\x80"),
-        "The folders model and onnx of a bundle must hold only files listed in manifest.json; got "
+        "The folders model, onnx and members of a bundle must hold only files listed in manifest.json; got "
         "'model/pytorch_model.bin'. Remove it.",
     ),
     "a later format": (
