@@ -17,6 +17,7 @@ STEPS = (
     ("best.py",),
     ("train_speed.py",),
     ("train_speed.py", "--accuracy"),
+    ("inference.py", "--threads", "1"),
     ("resume.py",),
     ("bad_inputs.py", "--missing"),
     ("tables.py",),

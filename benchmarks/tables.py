@@ -15,6 +15,7 @@ from best import ADAPTED_DOCUMENTS, MEMBERS, choose
 from best import SETS as BEST_SETS
 from cells import RESULTS, cells, stored
 from experiments import METHODS, PHRASEBANK, SETS, Experiment
+from inference import inference_section
 from numpy.typing import NDArray
 from text_sets import cell_key, splits_of
 from train_speed import CACHED, CONTENDERS, OURS, accuracy_key, accuracy_split, recipe_key
@@ -271,6 +272,7 @@ def page() -> str:
     lines += details
     lines += list(_methods())
     lines += list(speed_section())
+    lines += list(inference_section())
     lines += list(_hardware(_every_cell()))
     return "\n".join(lines).rstrip() + "\n"
 
