@@ -206,6 +206,9 @@ def _torch_model(folder: Path, threads: int) -> tuple[Any, Any, list[str]]:
     weight, bias = _head(folder)
 
     class Classifier(transformers.PreTrainedModel):
+        # The body's attention is what it was opened with, the fused kernel that transformers chooses.
+        _supports_sdpa = True
+
         def __init__(self, body: Any) -> None:
             super().__init__(body.config)
             self.body = body
