@@ -20,7 +20,7 @@ from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine
 from tapereader.recipes.evaluate import evaluate
 from tapereader.recipes.optimize import optimize
-from tapereader.recipes.optimize_config import OptimizeConfig, build_optimize_config
+from tapereader.recipes.optimize_config import DistilConfig, OptimizeConfig, PruneConfig, build_optimize_config
 from tapereader.recipes.train import train
 from tapereader.recipes.train_config import TrainConfig
 
@@ -162,3 +162,100 @@ def test_a_config_is_put_together_from_file_options_and_set(tmp_path: Path) -> N
         tmp_path / "optimize.yaml", values={"method": None, "threads": 2}, overrides=("budget=1.0",)
     )
     assert found == OptimizeConfig(method="bf16", budget=1.0, threads=2)
+
+
+def opened(bundle: Bundle) -> Any:
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(bundle.path / "model")
+
+
+def products(bundle: Bundle) -> int:
+    """Numbers in the matrices of a graph's products."""
+    from tapereader.training.compress.graphs import product_nodes, read_graph, weights
+
+    model = read_graph(bundle.onnx_path)
+    known, names = weights(model), set(product_nodes(model))
+    return sum(int(np.prod(known[node.input[1]].dims)) for node in model.graph.node if node.name in names)
+
+
+def agrees(bundle: Bundle, texts: list[str]) -> float:
+    """Greatest difference between the graph and the network that stands in ``model``."""
+    from tapereader.training.batches import encode
+    from tapereader.training.reopening import reopen_network
+    from tapereader.training.scoring import predict_logits
+
+    logits = predict_logits(reopen_network(bundle), encode(bundle.tokenizer(), texts, None))
+    return float(np.abs(logits - Engine(bundle, threads=1).logits(texts)).max())
+
+
+TEXTS = labelled_rows(n=60, seed=9).texts
+
+
+def test_a_pruned_bundle_has_fewer_heads_and_neurons_and_opens_as_before(parent: Bundle, tmp_path: Path) -> None:
+    config = asked(method="prune", prune=PruneConfig(heads=0.5, width=0.5), epochs=2)
+    made = optimize(parent, tmp_path / "small", config, dataset=rows_of(parent), speed=False, allow_loss=True)
+    variant = made.bundle
+    # Width 64, two heads of 32, inner width 128; of each layer's 4 * 64 * 64 + 2 * 64 * 128 numbers half are left.
+    assert products(parent) == 2 * (4 * 64 * 64 + 2 * 64 * 128)
+    assert products(variant) == products(parent) / 2
+    network = opened(variant)
+    assert network.config.intermediate_size == 64
+    for layer in network.encoder.layer:
+        silent = layer.attention.self.value.weight.reshape(2, 32, 64).abs().sum(dim=(1, 2)) == 0
+        assert silent.sum() == 1
+        assert layer.attention.output.dense.weight[:, silent.repeat_interleave(32)].abs().max() == 0
+    assert agrees(variant, TEXTS) < 1e-4
+    assert variant.contract == parent.contract
+    assert "Of 2 attention heads 1 stay in every layer" in variant.card
+
+
+def test_a_shortened_bundle_has_fewer_layers(parent: Bundle, tmp_path: Path) -> None:
+    config = asked(method="drop-layers", layers=1, epochs=2)
+    made = optimize(parent, tmp_path / "small", config, dataset=rows_of(parent), speed=False, allow_loss=True)
+    assert opened(made.bundle).config.num_hidden_layers == len(opened(made.bundle).encoder.layer) == 1
+    assert products(made.bundle) == products(parent) / 2
+    assert agrees(made.bundle, TEXTS) < 1e-4
+    with pytest.raises(ConfigError, match="must leave at least one of 2 layers and take at least one; got 2"):
+        optimize(parent, tmp_path / "none", asked(method="drop-layers"), dataset=rows_of(parent), speed=False)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_bundle_teaches_a_smaller_network(parent: Bundle, tmp_path: Path) -> None:
+    student = write_model(tmp_path / "tiny-student", layers=1)
+    config = asked(method="distil", distil=DistilConfig(student=str(student)), epochs=6)
+    made = optimize(parent, tmp_path / "small", config, dataset=rows_of(parent), speed=False, allow_loss=True)
+    assert opened(made.bundle).config.num_hidden_layers == 1
+    assert [(one["kind"], one["name"]) for one in made.bundle.manifest["parents"]][1:] == [("backbone", "tiny-student")]
+    assert str(tmp_path) not in (made.bundle.path / "config.yaml").read_text(encoding="utf-8")
+    assert "tiny-student" in (made.bundle.path / "licences.txt").read_text(encoding="utf-8")
+    assert agrees(made.bundle, TEXTS) < 1e-4
+
+
+def test_a_teacher_that_saw_other_rows_is_refused(parent: Bundle, tmp_path: Path) -> None:
+    bundle = trained(tmp_path / "other", epochs=1)
+    teacher = tmp_path / "teacher"
+    made = train(
+        TrainConfig.from_mapping({
+            "dataset": rows_of(bundle), "split": {"validation": 0.2, "test": 0.2, "seed": 1},
+            "finetune": recipe(tmp_path / "other" / "tiny-bert", epochs=1).model_dump(mode="json"),
+            "judging": {"baselines": ["majority"], "before": False}, "columns": {"task_kind": "single-label"},
+        }), teacher,
+    )  # fmt: skip
+    config = asked(method="distil", distil=DistilConfig(teacher=str(teacher)))
+    with pytest.raises(ConfigError) as caught:
+        optimize(bundle, tmp_path / "small", config, dataset=rows_of(bundle), speed=False)
+    assert str(caught.value).startswith(
+        f"A teacher must be trained on the rows of bundle {bundle.id!r}, dealt the same way, or it may have seen what "
+        f"its student is judged on; `split_ids` of the teacher are {made.bundle.manifest['split_ids']!r}"
+    )
+    assert not (tmp_path / "small").exists()
+
+
+def test_distilling_needs_to_know_who_teaches_whom(parent: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        optimize(parent, tmp_path / "small", asked(method="distil"), dataset=rows_of(parent))
+    assert str(caught.value) == (
+        "`distil` needs a teacher or a student; got neither. Give `--teacher BUNDLE` to teach this bundle, or "
+        "`--student BACKBONE` for this bundle to teach."
+    )

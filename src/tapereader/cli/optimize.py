@@ -22,8 +22,15 @@ def optimize(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new bundle's folder, which must not exist.")],
     file: asked.FileFacts,
     method: Annotated[
-        Literal["int8-dynamic", "int8-static", "bf16"] | None,
+        Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil"] | None,
         typer.Option("--method", help="What is done to the network; else int8-dynamic."),
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="BUNDLE", help="For distil: who teaches; else this bundle.")
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option("--student", metavar="NAME_OR_PATH", help="For distil: network that learns; else this bundle's."),
     ] = None,
     budget: Annotated[
         float | None,
@@ -35,10 +42,11 @@ def optimize(
     speed: Annotated[
         bool, typer.Option("--speed/--no-speed", help="Measure time and memory of both, which takes minutes.")
     ] = True,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of what is measured; else all.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads; else all.")] = None,
     config: asked.ConfigFile = None,
     override: asked.Overrides = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put the bundle in the place of an older one.")] = False,
+    download: asked.Download = False,
     root: asked.Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,13 +60,15 @@ def optimize(
     from tapereader.recipes.optimize_config import build_optimize_config
 
     asked_for = build_optimize_config(
-        config, values={"method": method, "budget": budget, "budget_r2": budget, "threads": threads},
+        config, values={"method": method, "budget": budget, "budget_r2": budget, "threads": threads,
+                        "distil": {"teacher": teacher, "student": student}},
         overrides=tuple(override or ()),
     )  # fmt: skip
     with console.stages(quiet=as_json) as report:
         made = run(
             bundle, out, asked_for, dataset=dataset, options=FileOptions(**file), allow_loss=allow_loss, speed=speed,
-            replace_older=replace, report=report, data_root=root,
+            replace_older=replace, report=report, allow_download=download,
+            data_root=root,
         )  # fmt: skip
     if as_json:
         console.answer_json(

@@ -80,6 +80,48 @@ def build_loss(contract: LabelContract, objective: ObjectiveConfig, targets: NDA
     return _binary_loss(weights, gamma)
 
 
+def build_taught_loss(contract: LabelContract, hard: Loss, *, temperature: float, share: float) -> Loss:
+    """Return the loss of a student: how far it is from its teacher, and from the labels.
+
+    The teacher's part is the cross-entropy between both at a temperature, times its square, which keeps the size of the
+    gradient; for numbers the squared distance.
+
+    Parameters
+    ----------
+    contract : label contract
+    hard : loss of the labels, as :func:`build_loss` returns it
+    temperature : above 0
+    share : of the teacher's part, in [0, 1]
+
+    Returns
+    -------
+    callable ``loss(logits (N, W), labels) -> scalar``; labels are rows of the teacher's W raw outputs, and behind them
+    what ``hard`` takes
+
+    References
+    ----------
+    Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural Network, sec. 2.
+    """
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        width = logits.shape[1]
+        teacher, own = labels[:, :width].to(logits), labels[:, width:]
+        if contract.kind == "single-label":
+            own = own[:, 0].long()
+            stated = functional.log_softmax(logits / temperature, dim=1)
+            wanted = functional.softmax(teacher / temperature, dim=1)
+            soft = functional.kl_div(stated, wanted, reduction="batchmean") * temperature**2
+        elif contract.kind == "regression":
+            own, soft = own[:, 0], functional.mse_loss(logits, teacher)
+        else:
+            own = own[:, 0].long() if contract.kind == "ordinal" else own
+            wanted = torch.sigmoid(teacher / temperature)
+            soft = functional.binary_cross_entropy_with_logits(logits / temperature, wanted) * temperature**2
+        return share * soft + (1.0 - share) * hard(logits, own)
+
+    return loss
+
+
 def class_weights(contract: LabelContract, targets: NDArray[np.float64]) -> Tensor:
     """Return weights (C,) inverse to class frequency, averaging 1 over the training rows.
 

@@ -101,6 +101,12 @@ class TextNetwork(nn.Module):
         self.head.bias.sub_(self.head.weight @ self.centre.to(self.head.weight))
         self.centre, self.gain = None, 1.0
 
+    @torch.no_grad()
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        """Take over a folded head (W, D) and (W,), so that it gives the same logits behind this centre and gain."""
+        self.head.weight.copy_(weight / self.gain)
+        self.head.bias.copy_(bias if self.centre is None else bias + weight @ self.centre.to(weight))
+
     def _hidden(self, attention_mask: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         if not self.unpads:
             out: Tensor = self.backbone(attention_mask=attention_mask, **inputs).last_hidden_state

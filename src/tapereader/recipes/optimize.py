@@ -21,19 +21,25 @@ from tapereader.bundle.writing import refuse_taken
 from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine, EngineSpeed, measure_engine, token_batches
 from tapereader.governance import ModelFacts, RunManifest, changes_section, collect_environment
+from tapereader.models.backbones import resolve_backbone
 from tapereader.recipes.bundling import example_answers, fill_documents
 from tapereader.recipes.data import FileOptions
 from tapereader.recipes.judging import answers_facts
 from tapereader.recipes.optimize_config import OptimizeConfig
 from tapereader.recipes.own_rows import OwnRows, open_own_rows
-from tapereader.recipes.preparing import Report
+from tapereader.recipes.preparing import Report, backbone_parent
+from tapereader.recipes.terms import backbone_terms, without_repeats
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
+from tapereader.sources import LabelledText
 from tapereader.training.calibration import fit_calibration
 from tapereader.training.compress.bf16 import store_bf16, store_weights_bf16
 from tapereader.training.compress.int8 import TOLERANCE, quantize_dynamic, quantize_static
-from tapereader.training.compress.sizes import folder_mib
+from tapereader.training.compress.opening import recovery_recipe, start_of
+from tapereader.training.compress.remaking import Remade, prune, shorten, write_network
+from tapereader.training.compress.sizes import part_mib
 from tapereader.training.compress.verdict import AGREEMENT_FLOORS, Verdict, judge_variant
+from tapereader.training.trainer import FinetuneConfig, Teaching, finetune
 
 #: What a bundle keeps of how it was made smaller.
 OPTIMIZATION = "optimization.json"
@@ -83,6 +89,7 @@ def optimize(
     speed: bool = True,
     replace_older: bool = False,
     report: Report | None = None,
+    allow_download: bool = False,
     data_root: Path | None = None,
 ) -> OptimizeResult:
     """Make a variant of a bundle, calibrate it anew on the validation part, and judge it beside its parent.
@@ -98,6 +105,7 @@ def optimize(
     speed : measure time and memory of both, each in a process of its own
     replace_older : put it in the place of an older bundle
     report : told what is being done
+    allow_download : let the hub id of a student be fetched
     data_root : folder of named data sets; None takes ``TAPEREADER_DATA``
 
     Raises
@@ -112,14 +120,18 @@ def optimize(
     out, started = Path(out), datetime.now(UTC)
     refuse_taken(out, replace_older)
     parent = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    _refuse_unfit(parent)
+    _refuse_unfit(parent, config)
     say("Reading and dealing the rows", 0, 0)
     rows = open_own_rows(parent, dataset, options=_options(parent, options), data_root=data_root)
     with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
         say(f"Making the variant ({config.method})", 0, 0)
         parts = Path(temporary) / "parts"
-        facts = _METHODS[config.method](parent, rows, config, parts)
-        draft = _draft(Path(temporary) / "draft", parent, parts, facts)
+        work = _Work(
+            parent=parent, rows=rows, config=config, parts=parts, scratch=Path(temporary), say=say,
+            allow_download=allow_download,
+        )  # fmt: skip
+        variant = _METHODS[config.method](work)
+        draft = _draft(Path(temporary) / "draft", parent, parts, variant.facts)
         say("Judging", 0, 0)
         judged = _judge(parent, draft, rows, config)
         if judged.verdict.faults and not allow_loss:
@@ -130,12 +142,12 @@ def optimize(
             )
         speeds = _speeds(parent, draft, rows, config, say) if speed else (None, None)
         say("Writing the bundle", 0, 0)
-        changes = _changes(parent, parts, config, judged, speeds)
-        manifest = _manifest(config, parent, rows, started)
+        changes = _changes(parent, parts, config, variant, judged, speeds)
+        manifest = _manifest(config, parent, variant, rows, started)
         described = _describe(parent, rows, config, manifest, judged)
         made = write_bundle(
             out,
-            contract_facts=replace(facts, sanity=_sanity(parent, draft, judged.calibration)),
+            contract_facts=replace(variant.facts, sanity=_sanity(parent, draft, judged.calibration)),
             calibration=judged.calibration,
             manifest=manifest.to_dict(),
             fill=lambda folder: _fill(folder, parts, config, described, changes),
@@ -149,9 +161,59 @@ def optimize(
     return OptimizeResult(bundle=made, report=page, facts=described, changes=changes | {"bundle_id": made.id})
 
 
-def _refuse_unfit(parent: Bundle) -> None:
-    if parent.members:
-        raise ConfigError(f"Bundle {parent.id!r} is an ensemble: make its members smaller, and combine them again.")
+@dataclass(frozen=True, kw_only=True)
+class _Variant:
+    """What a method made besides files.
+
+    Parameters
+    ----------
+    facts : of the new network
+    said : what was done, in words for the card
+    parents, licences : of whatever else it was made from
+    """
+
+    facts: ContractFacts
+    said: str
+    parents: tuple[dict[str, Any], ...] = ()
+    licences: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Work:
+    """What a method is given: it writes ``model`` and ``onnx`` into ``parts``, and drafts into ``scratch``."""
+
+    parent: Bundle
+    rows: OwnRows
+    config: OptimizeConfig
+    parts: Path
+    scratch: Path
+    say: Report
+    allow_download: bool
+
+    @property
+    def train(self) -> LabelledText:
+        return self.rows.labelled.take(self.rows.split.train)
+
+    @property
+    def recipe(self) -> FinetuneConfig:
+        config = self.config
+        return recovery_recipe(self.parent, epochs=config.epochs, seed=config.seed, threads=config.threads)
+
+    def progress(self, done: int, of: int) -> None:
+        self.say("Fine-tuning", done, of)
+
+
+def _refuse_unfit(parent: Bundle, config: OptimizeConfig) -> None:
+    if config.method == "distil" and config.distil.teacher is None and config.distil.student is None:
+        raise ConfigError(
+            "`distil` needs a teacher or a student; got neither. Give `--teacher BUNDLE` to teach this bundle, or "
+            "`--student BACKBONE` for this bundle to teach."
+        )
+    if parent.members and not (config.method == "distil" and config.distil.student is not None):
+        raise ConfigError(
+            f"Bundle {parent.id!r} is an ensemble: let it teach one network (`--method distil --student BACKBONE`), or "
+            "make its members smaller and combine them again."
+        )
     if parent.contract.kind == "generation":
         raise ConfigError(f"Bundle {parent.id!r} answers in words; only a network with a head can be made smaller.")
 
@@ -164,37 +226,109 @@ def _options(parent: Bundle, given: FileOptions | None) -> FileOptions:
     return FileOptions(**(stated | (given.given() if given is not None else {})))
 
 
-def _dynamic(parent: Bundle, _rows: OwnRows, _config: OptimizeConfig, parts: Path) -> ContractFacts:
-    shutil.copytree(parent.path / "model", parts / "model")
-    quantize_dynamic(parent.onnx_path, parts / "onnx" / "model.onnx")
-    return _looser(parent)
+def _dynamic(work: _Work) -> _Variant:
+    _copy(work.parent.path / "model", work.parts / "model")
+    quantize_dynamic(work.parent.onnx_path, work.parts / "onnx" / "model.onnx")
+    return _Variant(facts=_looser(work.parent), said=_NOTES["int8-dynamic"])
 
 
-def _static(parent: Bundle, rows: OwnRows, config: OptimizeConfig, parts: Path) -> ContractFacts:
-    shutil.copytree(parent.path / "model", parts / "model")
-    train = rows.labelled.take(rows.split.train)
-    drawn = train.take(np.random.default_rng(config.seed).permutation(len(train))[: config.calibration_texts])
-    chunks = parent.tokenizer().encode(drawn.texts, drawn.pairs)
+def _static(work: _Work) -> _Variant:
+    _copy(work.parent.path / "model", work.parts / "model")
+    train = work.train
+    drawn = train.take(np.random.default_rng(work.config.seed).permutation(len(train))[: work.config.calibration_texts])
+    chunks = work.parent.tokenizer().encode(drawn.texts, drawn.pairs)
     quantize_static(
-        parent.onnx_path,
-        parts / "onnx" / "model.onnx",
-        list(token_batches(chunks, budget=_SCALE_TOKENS, pad_id=parent.pad_id)),
+        work.parent.onnx_path,
+        work.parts / "onnx" / "model.onnx",
+        list(token_batches(chunks, budget=_SCALE_TOKENS, pad_id=work.parent.pad_id)),
     )
-    return _looser(parent)
+    return _Variant(facts=_looser(work.parent), said=_NOTES["int8-static"])
 
 
-def _bf16(parent: Bundle, _rows: OwnRows, _config: OptimizeConfig, parts: Path) -> ContractFacts:
-    shutil.copytree(parent.path / "model", parts / "model")
-    store_weights_bf16(parts / "model")
-    store_bf16(parent.onnx_path, parts / "onnx" / "model.onnx")
-    return parent.facts
+def _bf16(work: _Work) -> _Variant:
+    _copy(work.parent.path / "model", work.parts / "model")
+    store_weights_bf16(work.parts / "model")
+    store_bf16(work.parent.onnx_path, work.parts / "onnx" / "model.onnx")
+    return _Variant(facts=work.parent.facts, said=_NOTES["bf16"])
 
 
-#: Each writes ``model`` and ``onnx`` into a folder, and returns the facts of the network it made.
-_METHODS: dict[str, Callable[[Bundle, OwnRows, OptimizeConfig, Path], ContractFacts]] = {
+def _prune(work: _Work) -> _Variant:
+    config = work.config
+    made = prune(
+        work.parent, work.train, work.recipe, head_share=config.prune.heads, width_share=config.prune.width,
+        texts=config.importance_texts, folder=work.scratch / "pruned", progress=work.progress,
+    )  # fmt: skip
+    write_network(made, work.parent.contract, work.parts)
+    return _Variant(facts=work.parent.facts, said=made.said)
+
+
+def _drop_layers(work: _Work) -> _Variant:
+    made = shorten(
+        work.parent, work.train, work.recipe, count=work.config.layers, texts=work.config.importance_texts,
+        folder=work.scratch / "shortened", progress=work.progress,
+    )  # fmt: skip
+    write_network(made, work.parent.contract, work.parts)
+    return _Variant(facts=work.parent.facts, said=made.said)
+
+
+def _distil(work: _Work) -> _Variant:
+    asked, parent, train = work.config.distil, work.parent, work.train
+    teacher = parent if asked.teacher is None else Bundle.load(asked.teacher)
+    _refuse_foreign(teacher, parent)
+    engine = Engine(teacher, threads=work.config.threads)
+    answers = engine.outputs if parent.contract.kind == "regression" else engine.logits
+    teaching = Teaching(
+        outputs=answers(train.texts, train.pairs).reshape(len(train), -1), temperature=asked.temperature,
+        share=asked.share,
+    )  # fmt: skip
+    recipe, start, resolved = work.recipe, None, None
+    if asked.student is None:
+        start = start_of(parent)
+    else:
+        resolved = resolve_backbone(asked.student, allow_download=work.allow_download)
+        recipe = recipe.replace(backbone=asked.student)
+    model = finetune(
+        train, None, recipe, start=start, teaching=teaching, progress=work.progress, allow_download=work.allow_download
+    )
+    who = "This bundle's network" if start else f"A new network on `{recipe.backbone}`"
+    said = (
+        f"{who} learnt from the answers of bundle `{teacher.id}` on the training part (temperature "
+        f"{asked.temperature:g}, {asked.share:g} of the loss) and from its labels, {recipe.epochs} passes. The teacher "
+        "was trained on the same rows, dealt the same way: it never saw the test part either."
+    )
+    write_network(Remade(model=model, said=said), parent.contract, work.parts)
+    parents: tuple[dict[str, Any], ...] = () if teacher.id == parent.id else (_parent(teacher),)
+    licences = tuple(dict(one) for one in teacher.manifest["licences"])
+    if resolved is not None:
+        parents += (backbone_parent(resolved),)
+        licences += backbone_terms(resolved)
+    facts = replace(
+        parent.facts, prefix=model.resolved.backbone.prefix, pooling=model.network.pooling, tokenizer_fingerprint=""
+    )
+    return _Variant(facts=facts, said=said, parents=parents, licences=licences)
+
+
+def _refuse_foreign(teacher: Bundle, parent: Bundle) -> None:
+    parent.contract.check_same(teacher.contract, ours=f"Bundle {parent.id!r}", theirs=f"teacher {teacher.id!r}")
+    if teacher.has_pair != parent.has_pair or teacher.contract.kind == "generation":
+        raise ConfigError(f"The teacher must be asked as bundle {parent.id!r} is; bundle {teacher.id!r} is not.")
+    for what in ("data_ids", "split_ids"):
+        if teacher.manifest.get(what) != parent.manifest.get(what):
+            raise ConfigError(
+                f"A teacher must be trained on the rows of bundle {parent.id!r}, dealt the same way, or it may have "
+                f"seen what its student is judged on; `{what}` of the teacher are {teacher.manifest.get(what)!r}, of "
+                f"the bundle {parent.manifest.get(what)!r}. Train it with the same data and `split`."
+            )
+
+
+#: Each writes ``model`` and ``onnx`` into a folder, and says what it made.
+_METHODS: dict[str, Callable[[_Work], _Variant]] = {
     "int8-dynamic": _dynamic,
     "int8-static": _static,
     "bf16": _bf16,
+    "prune": _prune,
+    "drop-layers": _drop_layers,
+    "distil": _distil,
 }
 
 
@@ -278,14 +412,14 @@ def _speeds(
 
 
 def _changes(
-    parent: Bundle, parts: Path, config: OptimizeConfig, judged: _Judged, speeds: tuple[Any, Any]
+    parent: Bundle, parts: Path, config: OptimizeConfig, variant: _Variant, judged: _Judged, speeds: tuple[Any, Any]
 ) -> dict[str, Any]:
     sides = []
     for folder, speed in ((parent.path, speeds[0]), (parts, speeds[1])):
         timed = {} if speed is None else {name: value for name, value in speed.to_dict().items() if name != "bundle_id"}
-        sides.append({"graph_mib": folder_mib(folder / "onnx"), "weights_mib": folder_mib(folder / "model")} | timed)
+        sides.append({"graph_mib": part_mib(folder, "onnx"), "weights_mib": part_mib(folder, "model")} | timed)
     return {
-        "method": config.method, "parent": parent.id, "note": _NOTES[config.method],
+        "method": config.method, "parent": parent.id, "note": variant.said,
         "verdict": judged.verdict.to_dict(), "before": sides[0], "after": sides[1],
     }  # fmt: skip
 
@@ -305,7 +439,9 @@ def _describe(
     return facts
 
 
-def _manifest(config: OptimizeConfig, parent: Bundle, rows: OwnRows, started: datetime) -> RunManifest:
+def _manifest(
+    config: OptimizeConfig, parent: Bundle, variant: _Variant, rows: OwnRows, started: datetime
+) -> RunManifest:
     stated = parent.manifest
     kept = {
         name: stated["config"][name] for name in ("columns", "split", "finetune", "judging") if name in stated["config"]
@@ -320,8 +456,8 @@ def _manifest(config: OptimizeConfig, parent: Bundle, rows: OwnRows, started: da
         seed=config.seed,
         started_at=started.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        parents=({"kind": "bundle", "name": _name(parent), "id": parent.id, "cutoff": _cutoff(stated)},),
-        licences=tuple(dict(one) for one in stated["licences"]),
+        parents=(_parent(parent), *variant.parents),
+        licences=without_repeats([*(dict(one) for one in stated["licences"]), *variant.licences]),
         synthetic=rows.labelled.card.synthetic,
         **collect_environment(),
     )
@@ -333,14 +469,29 @@ def _copy(source: Path, target: Path) -> None:
 
 def _fill(folder: Path, parts: Path, config: OptimizeConfig, facts: ModelFacts, changes: dict[str, Any]) -> None:
     _copy(parts, folder)
-    fill_documents(folder, config_yaml=config.to_yaml(), facts=facts)
+    fill_documents(folder, config_yaml=_portable(config).to_yaml(), facts=facts)
     (folder / OPTIMIZATION).write_text(json.dumps(changes, indent=1) + "\n", encoding="utf-8")
     with (folder / CARD).open("a", encoding="utf-8") as card:
         card.write("\n" + changes_section(changes, facts))
 
 
+def _portable(config: OptimizeConfig) -> OptimizeConfig:
+    """Return the config without this machine's folders."""
+    distil = config.distil
+    changes = {
+        field: Path(value).name
+        for field, value in (("teacher", distil.teacher), ("student", distil.student))
+        if value is not None and Path(value).is_absolute()
+    }
+    return config.replace(distil=distil.replace(**changes)) if changes else config
+
+
 def _name(bundle: Bundle) -> str:
     return ", ".join(str(parent["name"]) for parent in bundle.manifest["parents"]) or bundle.id
+
+
+def _parent(bundle: Bundle) -> dict[str, Any]:
+    return {"kind": "bundle", "name": _name(bundle), "id": bundle.id, "cutoff": _cutoff(bundle.manifest)}
 
 
 def _cutoff(stated: dict[str, Any]) -> str | None:

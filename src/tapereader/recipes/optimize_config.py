@@ -10,7 +10,29 @@ from pydantic import Field
 from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
 from tapereader.recipes.train_config import merge
 
-Method = Literal["int8-dynamic", "int8-static", "bf16"]
+Method = Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil"]
+
+
+class PruneConfig(Config):
+    """What goes out of every layer, for `prune`."""
+
+    heads: float = Field(default=0.25, ge=0.0, lt=1.0)
+    """Share of the attention heads."""
+    width: float = Field(default=0.25, ge=0.0, lt=1.0)
+    """Share of the inner neurons of the feed-forward layer."""
+
+
+class DistilConfig(Config):
+    """Who teaches whom, for `distil`; what is not named is the bundle itself."""
+
+    teacher: str | None = Field(default=None, json_schema_extra=NOT_IDENTITY)
+    """Folder of a bundle trained on the same rows, dealt the same way; may be an ensemble."""
+    student: str | None = None
+    """Backbone that learns from the beginning: registered name, Hugging Face folder, or hub id."""
+    temperature: float = Field(default=2.0, gt=0.0)
+    """Raw outputs of both are divided by it: above 1 the small probabilities are learnt too."""
+    share: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Of the loss that is about the teacher's answers; the rest is about the labels."""
 
 
 class OptimizeConfig(Config):
@@ -18,17 +40,28 @@ class OptimizeConfig(Config):
 
     method: Method = "int8-dynamic"
     """`int8-dynamic` and `int8-static`: eight bits, with scales found while running or fixed on training text; `bf16`:
-    weights kept in sixteen bits."""
+    weights kept in sixteen bits; `prune`: fewer heads and neurons in every layer; `drop-layers`: fewer layers;
+    `distil`: taught by another network, or teaching one."""
     budget: float = Field(default=0.5, ge=0.0)
     """Points of macro-F1 (of quadratic kappa for ordered labels) that may be lost on the test part."""
     budget_r2: float = Field(default=0.01, ge=0.0)
     """R2 that may be lost where the answer is a number."""
     calibration_texts: int = Field(default=256, ge=1)
     """For `int8-static`: training texts on which scales are fixed."""
+    prune: PruneConfig = PruneConfig()
+    """What `prune` takes out."""
+    layers: int = Field(default=2, ge=1)
+    """For `drop-layers`: how many go."""
+    importance_texts: int = Field(default=512, ge=1)
+    """For `prune` and `drop-layers`: training texts on which it is measured what can go."""
+    distil: DistilConfig = DistilConfig()
+    """Who teaches whom."""
+    epochs: int = Field(default=3, ge=1)
+    """For all that is taught again: passes over the training part."""
     seed: int = Field(default=0, ge=0)
-    """Of the texts drawn and of the intervals."""
+    """Of the texts drawn, of what is taught again, and of the intervals."""
     threads: int | None = Field(default=None, ge=1, json_schema_extra=NOT_IDENTITY)
-    """Processor threads of what is measured; None for all."""
+    """Processor threads; None for all."""
 
 
 def build_optimize_config(

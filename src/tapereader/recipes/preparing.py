@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +91,7 @@ def run_manifest(
     config: TrainConfig, labelled: LabelledText, split: Split, resolved: ResolvedBackbone, started: datetime
 ) -> RunManifest:
     """Return what made a model: config, data, split, parents, terms and machine, from ``started`` until now."""
-    card, backbone = labelled.card, resolved.backbone
-    cutoff = backbone.pretraining_cutoff
+    card = labelled.card
     return RunManifest(
         kind="train",
         config_id=config.id,
@@ -101,15 +101,7 @@ def run_manifest(
         seed=config.finetune.seed,
         started_at=started.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        parents=(
-            {
-                "kind": "backbone",
-                "name": backbone.name,
-                "sha256": resolved.sha256,
-                "cutoff": None if cutoff is None else cutoff.isoformat(),
-                "cutoff_note": backbone.cutoff_note,
-            },
-        ),
+        parents=(backbone_parent(resolved),),
         licences=(
             {"of": card.name, "name": card.licence.name, "commercial_use": card.licence.commercial_use,
              "source": card.licence.source},
@@ -118,3 +110,16 @@ def run_manifest(
         synthetic=card.synthetic,
         **collect_environment(),
     )  # fmt: skip
+
+
+def backbone_parent(resolved: ResolvedBackbone) -> dict[str, Any]:
+    """Return a backbone as a manifest names it among the parents of a model."""
+    backbone = resolved.backbone
+    cutoff = backbone.pretraining_cutoff
+    return {
+        "kind": "backbone",
+        "name": backbone.name,
+        "sha256": resolved.sha256,
+        "cutoff": None if cutoff is None else cutoff.isoformat(),
+        "cutoff_note": backbone.cutoff_note,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tapereader.core.errors import BundleError
@@ -53,6 +54,17 @@ def backbone_terms(resolved: ResolvedBackbone) -> tuple[dict[str, Any], ...]:
     allowed = False if False in known else None if None in known else True
     own = {"of": backbone.name, "name": backbone.licence, "commercial_use": allowed, "source": backbone.title}
     return (own, *(item for item in inherited if item != own))
+
+
+def without_repeats(licences: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the terms in their order, each once.
+
+    Examples
+    --------
+    >>> without_repeats([{"of": "a"}, {"of": "b"}, {"of": "a"}])
+    ({'of': 'a'}, {'of': 'b'})
+    """
+    return tuple(item for at, item in enumerate(licences) if item not in licences[:at])
 
 
 def _inherited(resolved: ResolvedBackbone) -> tuple[dict[str, Any], ...]:

@@ -27,7 +27,7 @@ _PROBES = [
     "Sales fell 12% from EUR 8.7m, and the company issued a profit warning. " * 4,
     "营业利润同比增长。",
 ]
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
 def save_weights(model: FinetunedModel, contract: LabelContract, folder: Path) -> None:
@@ -63,7 +63,7 @@ def save_weights(model: FinetunedModel, contract: LabelContract, folder: Path) -
         save_file(adapters, folder / "adapter.safetensors")
     save_file({"weight": network.head.weight.detach().contiguous(), "bias": network.head.bias.detach()},
               folder / "head.safetensors")  # fmt: skip
-    for name in _TOKENIZER_FILES:
+    for name in TOKENIZER_FILES:
         if (model.resolved.folder / name).is_file():
             shutil.copyfile(model.resolved.folder / name, folder / name)
 

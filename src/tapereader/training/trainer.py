@@ -25,7 +25,7 @@ from tapereader.core.config import NOT_IDENTITY, Config
 from tapereader.core.errors import ConfigError
 from tapereader.models.adapters import AdapterConfig, attach, merge, trainable_share
 from tapereader.models.backbones import ResolvedBackbone, resolve_backbone
-from tapereader.models.heads import ObjectiveConfig, build_loss
+from tapereader.models.heads import ObjectiveConfig, build_loss, build_taught_loss
 from tapereader.models.network import TextNetwork, hidden_width, load_backbone, position_limit
 from tapereader.models.unpadding import can_unpad, unpadded
 from tapereader.sources.labelled import LabelledText
@@ -133,6 +133,37 @@ class FinetunedModel:
         return predict_logits(self.network, encode(self.tokenizer, texts, pairs))
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Start:
+    """A finished network that training goes on from, where others begin with a backbone and a fresh head.
+
+    Parameters
+    ----------
+    resolved : its backbone on disk
+    weight, bias : (W, D) and (W,), of its head
+    """
+
+    resolved: ResolvedBackbone
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Teaching:
+    """What another network says of the training texts, and how much its word counts.
+
+    Parameters
+    ----------
+    outputs : array (N, W) of its raw outputs; for regression (N, 1) of values on the target's own scale
+    temperature : raw outputs of both are divided by it: above 1 the small probabilities are learnt too
+    share : of the loss that is about the teacher's answers; the rest is about the labels
+    """
+
+    outputs: NDArray[np.float64]
+    temperature: float
+    share: float
+
+
 def finetune(
     train: LabelledText,
     validation: LabelledText | None,
@@ -142,6 +173,8 @@ def finetune(
     progress: Progress | None = None,
     watch: Watch | None = None,
     allow_download: bool = False,
+    start: Start | None = None,
+    teaching: Teaching | None = None,
 ) -> FinetunedModel:
     """Fine-tune a backbone on labelled text.
 
@@ -154,6 +187,8 @@ def finetune(
     progress : called with (steps done, steps in all)
     watch : called with (epochs done, inner validation score) after each epoch; what it raises stops the run
     allow_download : let a hub id be fetched
+    start : go on from this network, whatever ``config.backbone`` says; None begins with a fresh head
+    teaching : learn from another network's answers too
 
     Raises
     ------
@@ -169,11 +204,14 @@ def finetune(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
-    resolved = resolve_backbone(config.backbone, allow_download=allow_download)
+    resolved = start.resolved if start else resolve_backbone(config.backbone, allow_download=allow_download)
     precision = resolve_precision(config.precision)
     targets, scale = _training_targets(train)
     network = build_network(resolved, config, outputs=output_width(contract))
     network.loss = _loss(train, config)
+    if teaching is not None:
+        network.loss = build_taught_loss(contract, network.loss, temperature=teaching.temperature, share=teaching.share)
+        targets = _taught_targets(targets, teaching, scale)
     network.slice_tokens = config.micro_batch_tokens
     tokenizer = ChunkingTokenizer(
         resolved.folder / "tokenizer.json", max_length=config.max_length, prefix=resolved.backbone.prefix
@@ -187,6 +225,8 @@ def finetune(
     trainable, parameters = trainable_share(network)
     collator = Collator(pad_id=0, type_ids=network.takes_type_ids)
     standardise_embedding(network, data, collator)
+    if start is not None:
+        network.unfold(start.weight, start.bias)
     if precision == "bfloat16":
         network.backbone.to(torch.bfloat16)
     # Before layers are taken off: a rate may depend on how deep a layer lies.
@@ -273,6 +313,12 @@ def _training_targets(train: LabelledText) -> tuple[NDArray[Any], Calibration]:
         return targets, Calibration()
     mean, scale = float(targets.mean()), float(targets.std()) or 1.0
     return (targets - mean) / scale, Calibration(target_mean=mean, target_scale=scale)
+
+
+def _taught_targets(targets: NDArray[Any], teaching: Teaching, scale: Calibration) -> NDArray[np.float64]:
+    """Return the teacher's outputs, on the scale that is learnt, and the labels behind them in each row."""
+    outputs = (teaching.outputs - scale.target_mean) / scale.target_scale
+    return np.hstack([outputs, np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)])
 
 
 def _loss(train: LabelledText, config: FinetuneConfig) -> Any:
