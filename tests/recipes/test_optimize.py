@@ -221,6 +221,18 @@ def test_a_shortened_bundle_has_fewer_layers(parent: Bundle, tmp_path: Path) -> 
     assert not (tmp_path / "none").exists()
 
 
+def test_a_sparse_bundle_takes_less_room_and_holds_zeros_in_full(parent: Bundle, tmp_path: Path) -> None:
+    config = asked(method="sparse", zeros=0.8, epochs=2)
+    made = optimize(parent, tmp_path / "small", config, dataset=rows_of(parent), speed=False, allow_loss=True)
+    # Of 65,536 numbers of four bytes a fifth is left, and a bit for each; the rest of the file is as it was.
+    saved = (made.changes["before"]["graph_mib"] - made.changes["after"]["graph_mib"]) * 2**20
+    assert saved == pytest.approx(65_536 * (4 * 0.8 - 1 / 8), rel=0.15)
+    for layer in opened(made.bundle).encoder.layer:
+        weight = layer.intermediate.dense.weight
+        assert float((weight == 0).float().mean()) == pytest.approx(0.8, abs=0.001)
+    assert agrees(made.bundle, TEXTS) < 1e-4
+
+
 def test_a_bundle_teaches_a_smaller_network(parent: Bundle, tmp_path: Path) -> None:
     student = write_model(tmp_path / "tiny-student", layers=1)
     config = asked(method="distil", distil=DistilConfig(student=str(student)), epochs=6)

@@ -22,7 +22,7 @@ def optimize(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new bundle's folder, which must not exist.")],
     file: asked.FileFacts,
     method: Annotated[
-        Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil"] | None,
+        Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil", "sparse"] | None,
         typer.Option("--method", help="What is done to the network; else int8-dynamic."),
     ] = None,
     teacher: Annotated[

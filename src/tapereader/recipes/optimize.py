@@ -36,7 +36,7 @@ from tapereader.training.calibration import fit_calibration
 from tapereader.training.compress.bf16 import store_bf16, store_weights_bf16
 from tapereader.training.compress.int8 import TOLERANCE, quantize_dynamic, quantize_static
 from tapereader.training.compress.opening import recovery_recipe, start_of
-from tapereader.training.compress.remaking import Remade, prune, shorten, write_network
+from tapereader.training.compress.remaking import Remade, prune, shorten, thin, write_network
 from tapereader.training.compress.sizes import part_mib
 from tapereader.training.compress.verdict import AGREEMENT_FLOORS, Verdict, judge_variant
 from tapereader.training.trainer import FinetuneConfig, Teaching, finetune
@@ -271,6 +271,15 @@ def _drop_layers(work: _Work) -> _Variant:
     return _Variant(facts=work.parent.facts, said=made.said)
 
 
+def _sparse(work: _Work) -> _Variant:
+    made = thin(
+        work.parent, work.train, work.recipe, share=work.config.zeros, folder=work.scratch / "thinned",
+        progress=work.progress,
+    )  # fmt: skip
+    write_network(made, work.parent.contract, work.parts)
+    return _Variant(facts=work.parent.facts, said=made.said)
+
+
 def _distil(work: _Work) -> _Variant:
     asked, parent, train = work.config.distil, work.parent, work.train
     teacher = parent if asked.teacher is None else Bundle.load(asked.teacher)
@@ -329,6 +338,7 @@ _METHODS: dict[str, Callable[[_Work], _Variant]] = {
     "prune": _prune,
     "drop-layers": _drop_layers,
     "distil": _distil,
+    "sparse": _sparse,
 }
 
 

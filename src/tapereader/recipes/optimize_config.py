@@ -10,7 +10,7 @@ from pydantic import Field
 from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
 from tapereader.recipes.train_config import merge
 
-Method = Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil"]
+Method = Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil", "sparse"]
 
 
 class PruneConfig(Config):
@@ -41,7 +41,7 @@ class OptimizeConfig(Config):
     method: Method = "int8-dynamic"
     """`int8-dynamic` and `int8-static`: eight bits, with scales found while running or fixed on training text; `bf16`:
     weights kept in sixteen bits; `prune`: fewer heads and neurons in every layer; `drop-layers`: fewer layers;
-    `distil`: taught by another network, or teaching one."""
+    `distil`: taught by another network, or teaching one; `sparse`: weights of zero that take no room."""
     budget: float = Field(default=0.5, ge=0.0)
     """Points of macro-F1 (of quadratic kappa for ordered labels) that may be lost on the test part."""
     budget_r2: float = Field(default=0.01, ge=0.0)
@@ -52,6 +52,8 @@ class OptimizeConfig(Config):
     """What `prune` takes out."""
     layers: int = Field(default=2, ge=1)
     """For `drop-layers`: how many go."""
+    zeros: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """For `sparse`: share of every matrix that becomes zero."""
     importance_texts: int = Field(default=512, ge=1)
     """For `prune` and `drop-layers`: training texts on which it is measured what can go."""
     distil: DistilConfig = DistilConfig()

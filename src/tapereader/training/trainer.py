@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import math
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -141,11 +143,13 @@ class Start:
     ----------
     resolved : its backbone on disk
     weight, bias : (W, D) and (W,), of its head
+    masks : name of a parameter of the backbone, to what of it may move: where False, it stays as it is
     """
 
     resolved: ResolvedBackbone
     weight: torch.Tensor
     bias: torch.Tensor
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -227,6 +231,7 @@ def finetune(
     standardise_embedding(network, data, collator)
     if start is not None:
         network.unfold(start.weight, start.bias)
+        _hold(network, start.masks)
     if precision == "bfloat16":
         network.backbone.to(torch.bfloat16)
     # Before layers are taken off: a rate may depend on how deep a layer lies.
@@ -313,6 +318,18 @@ def _training_targets(train: LabelledText) -> tuple[NDArray[Any], Calibration]:
         return targets, Calibration()
     mean, scale = float(targets.mean()), float(targets.std()) or 1.0
     return (targets - mean) / scale, Calibration(target_mean=mean, target_scale=scale)
+
+
+def _hold(network: TextNetwork, masks: Mapping[str, torch.Tensor]) -> None:
+    """Let no gradient through to what must stay; a weight of zero then stays zero, decay included."""
+    for name, mask in masks.items():
+        parameter = network.backbone.get_parameter(name)
+        if parameter.requires_grad:
+            parameter.register_hook(functools.partial(_masked, mask))  # type: ignore[no-untyped-call]  # torch's own
+
+
+def _masked(mask: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    return gradient * mask.to(gradient.device)
 
 
 def _taught_targets(targets: NDArray[Any], teaching: Teaching, scale: Calibration) -> NDArray[np.float64]:

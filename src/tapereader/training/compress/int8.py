@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapereader.bundle.runtime import onnx_runtime
-from tapereader.core.errors import DataError
+from tapereader.core.errors import ConfigError, DataError
 from tapereader.training.compress.graphs import (
     product_nodes,
     read_graph,
@@ -60,10 +60,15 @@ def quantize_dynamic(source: Path, target: Path) -> None:
     ----------
     source : exported network in float
     target : file to write
+
+    Raises
+    ------
+    ConfigError
+        If its matrices are not in float.
     """
     quantization = _library()
     model = read_graph(source)
-    names = product_nodes(model)
+    names = _products(model)
     with tempfile.TemporaryDirectory(prefix="tapereader-") as folder, _calm():
         draft = Path(folder) / "model.onnx"
         quantization.quantize_dynamic(
@@ -89,6 +94,8 @@ def quantize_static(source: Path, target: Path, feeds: Sequence[Feed]) -> None:
     ------
     DataError
         If there is no batch.
+    ConfigError
+        If the matrices are not in float.
     """
     if not feeds:
         raise DataError("There must be at least one batch of training text to fix the scales on; got none.")
@@ -103,7 +110,7 @@ def quantize_static(source: Path, target: Path, feeds: Sequence[Feed]) -> None:
             return None if found is None else {name: getattr(found, name) for name in inputs}
 
     model = read_graph(source)
-    inputs, names = [given.name for given in model.graph.input], product_nodes(model)
+    inputs, names = [given.name for given in model.graph.input], _products(model)
     with tempfile.TemporaryDirectory(prefix="tapereader-") as folder, _calm():
         draft = Path(folder) / "model.onnx"
         quantization.quantize_static(
@@ -152,6 +159,16 @@ def rows_to_int8(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     greatest = np.abs(table).max(axis=1, keepdims=True)
     scales = (np.where(greatest > 0, greatest, 1.0) / 127.0).astype(np.float32)
     return np.rint(table / scales).astype(np.int8), scales
+
+
+def _products(model: Any) -> list[str]:
+    names = product_nodes(model)
+    if not names:
+        raise ConfigError(
+            "The graph must hold its matrices in float to be kept in eight bits; this one has none, for it was stored "
+            "in sixteen bits or sparsely already. Start from its parent."
+        )
+    return names
 
 
 def _finish(draft: Path, target: Path) -> None:

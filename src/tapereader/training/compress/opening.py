@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from tapereader.bundle import Bundle
 from tapereader.core.errors import ConfigError
@@ -33,7 +37,9 @@ def open_changeable(bundle: Bundle) -> TextNetwork:
     return reopen_network(bundle)
 
 
-def write_start(network: TextNetwork, bundle: Bundle, folder: Path) -> Start:
+def write_start(
+    network: TextNetwork, bundle: Bundle, folder: Path, *, masks: Mapping[str, Tensor] | None = None
+) -> Start:
     """Write a changed network where training can open it, and return what training goes on from.
 
     Parameters
@@ -41,12 +47,13 @@ def write_start(network: TextNetwork, bundle: Bundle, folder: Path) -> Start:
     network : changed
     bundle : whose it was; gives tokenizer and prefix
     folder : to make
+    masks : as :class:`tapereader.training.trainer.Start` takes them
     """
     folder.mkdir(parents=True)
     backbone: Any = network.backbone
     with quiet():
         backbone.save_pretrained(folder)
-    return _start(network, bundle, folder)
+    return replace(_start(network, bundle, folder), masks=masks or {})
 
 
 def start_of(bundle: Bundle) -> Start:

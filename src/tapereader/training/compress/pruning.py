@@ -141,6 +141,21 @@ def silence_heads(network: TextNetwork, kept: list[NDArray[np.int64]]) -> None:
 
 
 @torch.no_grad()
+def audible_heads(network: TextNetwork) -> list[NDArray[np.int64]]:
+    """Return the heads of each block that hand anything on; nothing for an architecture that cannot be cut."""
+    try:
+        blocks = blocks_of(network.backbone)
+    except ConfigError:
+        return []
+    found = []
+    for block in blocks:
+        said = block.reader.weight.abs().sum(dim=0).view(block.attention.num_attention_heads, -1).sum(dim=1)
+        # A block in which all are silent keeps its first head: a product of no width is none.
+        found.append(np.flatnonzero(said.numpy() > 0) if bool(said.any()) else np.array([0]))
+    return found
+
+
+@torch.no_grad()
 def narrow_width(network: TextNetwork, kept: list[NDArray[np.int64]]) -> None:
     """Take all other inner neurons out of the feed-forward layers, in place, and write the width into the config."""
     backbone: Any = network.backbone
@@ -153,8 +168,16 @@ def narrow_width(network: TextNetwork, kept: list[NDArray[np.int64]]) -> None:
 
 @torch.no_grad()
 def cut_heads(network: TextNetwork, kept: list[NDArray[np.int64]]) -> None:
-    """Take silent heads out of the network, in place; for the exported graph, whose products become smaller."""
-    for block, heads in zip(blocks_of(network.backbone), kept, strict=True):
+    """Take silent heads out of the network, in place; for the exported graph, whose products become smaller.
+
+    Parameters
+    ----------
+    network : changed
+    kept : of each block, the heads that stay; an empty list leaves everything as it is
+    """
+    for block, heads in zip(blocks_of(network.backbone) if kept else [], kept, strict=True):
+        if len(heads) == block.attention.num_attention_heads:
+            continue
         rows = _columns(block, heads, keep=True)
         for name in block.inward:
             setattr(block.attention, name, _cut(getattr(block.attention, name), rows=rows))

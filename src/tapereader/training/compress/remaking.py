@@ -1,4 +1,4 @@
-"""A smaller network that is taught again: pruned, shortened, or distilled from another."""
+"""A smaller network that is taught again: pruned, shortened, thinned out, or distilled from another."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from tapereader.training.batches import EncodedDataset, encode
 from tapereader.training.compress.dropping import drop_layers
 from tapereader.training.compress.opening import open_changeable, write_start
 from tapereader.training.compress.pruning import (
+    audible_heads,
     cut_heads,
     kept_parts,
     measure_importance,
     narrow_width,
     silence_heads,
 )
+from tapereader.training.compress.sparsity import store_sparse, zero_smallest
 from tapereader.training.export import export_onnx, save_weights
 from tapereader.training.loop import Progress
 from tapereader.training.trainer import FinetuneConfig, FinetunedModel, finetune
@@ -34,12 +36,12 @@ class Remade:
     Parameters
     ----------
     model : as it was taught
-    heads : of a pruned one, the heads that stay in each block; None where all do
+    sparse : whether the graph keeps non-zero weights alone
     said : what was done, in words for its card
     """
 
     model: FinetunedModel
-    heads: list[NDArray[np.int64]] | None = None
+    sparse: bool = False
     said: str
 
 
@@ -81,7 +83,7 @@ def prune(
         "graph in `onnx/` is without them."
     )
     model = finetune(train, None, recipe, start=start, progress=progress)
-    return Remade(model=model, heads=heads, said=said)
+    return Remade(model=model, said=said)
 
 
 def shorten(
@@ -107,12 +109,36 @@ def shorten(
     return Remade(model=finetune(train, None, recipe, start=start, progress=progress), said=said)
 
 
+def thin(
+    bundle: Bundle,
+    train: LabelledText,
+    recipe: FinetuneConfig,
+    *,
+    share: float,
+    folder: Path,
+    progress: Progress | None,
+) -> Remade:
+    """Set the smallest weights to zero, and teach the others; other parameters as in :func:`prune`."""
+    network = open_changeable(bundle)
+    start = write_start(network, bundle, folder, masks=zero_smallest(network, share=share))
+    said = (
+        f"Of every matrix of weights in the layers the smallest {100 * share:g} % are zero; the others were taught "
+        f"again on the training part, {recipe.epochs} passes. The graph in `onnx/` keeps the others alone, and a bit "
+        "for every place; a runtime makes full matrices of them when it opens the file. In `model/` the zeros are "
+        "written out."
+    )
+    return Remade(model=finetune(train, None, recipe, start=start, progress=progress), sparse=True, said=said)
+
+
 def write_network(made: Remade, contract: LabelContract, parts: Path) -> None:
     """Write ``model`` and ``onnx`` of a smaller network into a folder."""
     save_weights(made.model, contract, parts / "model")
-    if made.heads is not None:
-        cut_heads(made.model.network, made.heads)
-    export_onnx(made.model, parts / "onnx" / "model.onnx")
+    # After pruning, and whatever came after it: heads that say nothing take no room in the graph.
+    cut_heads(made.model.network, audible_heads(made.model.network))
+    path = parts / "onnx" / "model.onnx"
+    export_onnx(made.model, path)
+    if made.sparse:
+        store_sparse(path, path)
 
 
 def _sample(bundle: Bundle, train: LabelledText, texts: int, *, seed: int) -> tuple[EncodedDataset, Loss]:

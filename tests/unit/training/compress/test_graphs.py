@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tapereader.bundle.runtime import onnx_runtime
-from tapereader.core.errors import DataError
+from tapereader.core.errors import ConfigError, DataError
 from tapereader.engine.batching import Batch
 from tapereader.training.compress.bf16 import store_bf16
 from tapereader.training.compress.graphs import product_nodes, read_graph, table_nodes, weights
@@ -105,6 +105,17 @@ def test_static_eight_bits_answer_a_text_alike_in_every_batch(network: Path, tmp
         token_type_ids=whole.token_type_ids[:1],
     )  # fmt: skip
     assert np.abs(answer(target, whole)[:1] - answer(target, alone)).max() < 1e-3
+
+
+def test_a_graph_in_sixteen_bits_is_not_kept_in_eight(network: Path, tmp_path: Path) -> None:
+    model = read_graph(network)
+    model.graph.initializer[1].CopyFrom(
+        numpy_helper.from_array(np.zeros((WIDTH, WIDTH + 1), dtype=np.float32), "inner")  # large enough to be narrowed
+    )
+    onnx.save(model, str(tmp_path / "wide.onnx"))
+    store_bf16(tmp_path / "wide.onnx", tmp_path / "half.onnx")
+    with pytest.raises(ConfigError, match="it was stored in sixteen bits or sparsely already"):
+        quantize_dynamic(tmp_path / "half.onnx", tmp_path / "model.onnx")
 
 
 def test_static_scales_need_text(network: Path, tmp_path: Path) -> None:
