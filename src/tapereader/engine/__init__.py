@@ -5,7 +5,7 @@ from tapereader.engine.batching import Batch, merge_chunks, token_batches
 from tapereader.engine.choosing import BackendChoice
 from tapereader.engine.engine import Engine
 from tapereader.engine.live import LiveEngine
-from tapereader.engine.measuring import EngineSpeed, measure_engine
+from tapereader.engine.measuring import EngineSpeed, measure_engine, median_speed
 from tapereader.engine.texts import text_faults, text_hash
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "OnnxRuntimeBackend",
     "OpenVinoBackend",
     "measure_engine",
+    "median_speed",
     "merge_chunks",
     "text_faults",
     "text_hash",

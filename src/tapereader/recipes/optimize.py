@@ -19,7 +19,7 @@ from tapereader.bundle.calibration import Calibration
 from tapereader.bundle.folder import CARD
 from tapereader.bundle.writing import refuse_taken
 from tapereader.core.errors import ConfigError
-from tapereader.engine import Engine, EngineSpeed, measure_engine, token_batches
+from tapereader.engine import Engine, EngineSpeed, measure_engine, median_speed, token_batches
 from tapereader.governance import ModelFacts, RunManifest, changes_section, collect_environment
 from tapereader.models.backbones import resolve_backbone
 from tapereader.recipes.bundling import example_answers, fill_documents
@@ -131,7 +131,7 @@ def optimize(
             allow_download=allow_download,
         )  # fmt: skip
         variant = _METHODS[config.method](work)
-        draft = _draft(Path(temporary) / "draft", parent, parts, variant.facts)
+        draft = _draft(Path(temporary) / "draft", parent.calibration, parts, replace(variant.facts, sanity=()))
         say("Judging", 0, 0)
         judged = _judge(parent, draft, rows, config)
         if judged.verdict.faults and not allow_loss:
@@ -140,14 +140,19 @@ def optimize(
                 f"{' and '.join(judged.verdict.faults)}. Nothing was written: give a greater `--budget`, or "
                 "`--allow-loss`."
             )
-        speeds = _speeds(parent, draft, rows, config, say) if speed else (None, None)
+        # With known answers: they are asked whenever a bundle is opened, which takes time too.
+        facts = replace(variant.facts, sanity=_sanity(parent, draft, judged.calibration))
+        speeds: tuple[EngineSpeed | None, EngineSpeed | None] = (None, None)
+        if speed:
+            whole = _draft(Path(temporary) / "whole", judged.calibration, parts, facts)
+            speeds = _speeds(parent, whole, rows, config, say)
         say("Writing the bundle", 0, 0)
         changes = _changes(parent, parts, config, variant, judged, speeds)
         manifest = _manifest(config, parent, variant, rows, started)
         described = _describe(parent, rows, config, manifest, judged)
         made = write_bundle(
             out,
-            contract_facts=replace(variant.facts, sanity=_sanity(parent, draft, judged.calibration)),
+            contract_facts=facts,
             calibration=judged.calibration,
             manifest=manifest.to_dict(),
             fill=lambda folder: _fill(folder, parts, config, described, changes),
@@ -347,12 +352,12 @@ def _looser(parent: Bundle) -> ContractFacts:
     return replace(parent.facts, outputs_tolerance=max(parent.facts.outputs_tolerance, TOLERANCE * scale))
 
 
-def _draft(folder: Path, parent: Bundle, parts: Path, facts: ContractFacts) -> Bundle:
-    """Write what can already be asked: the new network under its parent's calibration, without known answers."""
+def _draft(folder: Path, calibration: Calibration, parts: Path, facts: ContractFacts) -> Bundle:
+    """Write what can be asked already: the new network without card, terms and lineage."""
     return write_bundle(
         folder,
-        contract_facts=replace(facts, sanity=()),
-        calibration=parent.calibration,
+        contract_facts=facts,
+        calibration=calibration,
         manifest={"kind": "draft"},
         fill=lambda into: _copy(parts, into),
     )
@@ -410,15 +415,18 @@ def _sanity(parent: Bundle, draft: Bundle, calibration: Calibration) -> tuple[Sa
 
 
 def _speeds(
-    parent: Bundle, draft: Bundle, rows: OwnRows, config: OptimizeConfig, say: Report
-) -> tuple[EngineSpeed | None, EngineSpeed | None]:
+    parent: Bundle, variant: Bundle, rows: OwnRows, config: OptimizeConfig, say: Report
+) -> tuple[EngineSpeed, EngineSpeed]:
     # Text of the kind that will be asked, whatever part it stands in: no label is read.
     texts, pairs = rows.labelled.texts, rows.labelled.pairs
-    found = []
-    for number, measured in enumerate((parent, draft)):
-        say("Measuring", number, 2)
-        found.append(measure_engine(measured.path, texts, "onnxruntime", config.threads, pairs=pairs))
-    return found[0], found[1]
+    found: dict[str, list[EngineSpeed]] = {"before": [], "after": []}
+    # In turn, so that a busy minute of the machine spoils both alike.
+    turns = ("before", "after", "after", "before", "before", "after")
+    for number, side in enumerate(turns):
+        say("Measuring", number, len(turns))
+        path = parent.path if side == "before" else variant.path
+        found[side].append(measure_engine(path, texts, "onnxruntime", config.threads, pairs=pairs, rounds=1))
+    return median_speed(found["before"]), median_speed(found["after"])
 
 
 def _changes(
