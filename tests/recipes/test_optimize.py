@@ -16,8 +16,11 @@ pytest.importorskip("peft", reason="learning needs the extra train")
 from tests.tiny_models import contract_of, labelled_rows, recipe, write_model
 
 from tapereader.bundle import Bundle
+from tapereader.cli.app import main
 from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine
+from tapereader.recipes.data import FileOptions
+from tapereader.recipes.ensemble import EnsembleConfig, ensemble
 from tapereader.recipes.evaluate import evaluate
 from tapereader.recipes.optimize import optimize
 from tapereader.recipes.optimize_config import DistilConfig, OptimizeConfig, PruneConfig, build_optimize_config
@@ -271,3 +274,52 @@ def test_distilling_needs_to_know_who_teaches_whom(parent: Bundle, tmp_path: Pat
         "`distil` needs a teacher or a student; got neither. Give `--teacher BUNDLE` to teach this bundle, or "
         "`--student BACKBONE` for this bundle to teach."
     )
+
+
+def test_a_variant_can_be_made_smaller_again(parent: Bundle, tmp_path: Path) -> None:
+    quick: dict[str, Any] = {"dataset": rows_of(parent), "speed": False, "allow_loss": True}
+    pruned = optimize(parent, tmp_path / "pruned", asked(method="prune", prune=PruneConfig(heads=0.5)), **quick).bundle
+    shorter = optimize(pruned, tmp_path / "shorter", asked(method="drop-layers", layers=1), **quick).bundle
+    # One layer of one head of 32, and of 96 of 128 neurons: silent heads take no room in what comes after either.
+    assert products(shorter) == 4 * 32 * 64 + 2 * 64 * 96
+    small = optimize(shorter, tmp_path / "small", asked(method="int8-dynamic"), **quick).bundle
+    assert [one["id"] for one in small.manifest["parents"]] == [shorter.id]
+    assert small.manifest["split_ids"] == parent.manifest["split_ids"]
+
+
+def test_an_ensemble_teaches_one_network(parent: Bundle, tmp_path: Path) -> None:
+    quick: dict[str, Any] = {"dataset": rows_of(parent), "speed": False, "allow_loss": True}
+    second = optimize(parent, tmp_path / "second", asked(method="drop-layers", layers=1), **quick).bundle
+    whole = ensemble([parent, second], tmp_path / "whole", EnsembleConfig(), dataset=rows_of(parent)).bundle
+    with pytest.raises(ConfigError, match=r"is an ensemble: let it teach one network"):
+        optimize(whole, tmp_path / "small", asked(), **quick)
+    student = str(write_model(tmp_path / "tiny-student", layers=1))
+    config = asked(method="distil", distil=DistilConfig(student=student))
+    made = optimize(whole, tmp_path / "small", config, options=FileOptions(task_kind="single-label"), **quick)
+    assert not made.bundle.members
+    assert made.changes["before"]["graph_mib"] > made.changes["after"]["graph_mib"] > 0
+    taught = asked(method="distil", distil=DistilConfig(teacher=str(whole.path)))
+    again = optimize(parent, tmp_path / "taught", taught, **quick).bundle
+    assert [one["id"] for one in again.manifest["parents"]] == [parent.id, whole.id]
+    assert f"learnt from the answers of bundle `{whole.id}`" in again.card
+
+
+def test_the_command_says_what_came_out_and_refuses_with_2(
+    parent: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["optimize", str(parent.path), rows_of(parent), "--method", "bf16", "--no-speed", "--threads", "1"]
+    with pytest.raises(SystemExit) as done:
+        main([*words, "--out", str(tmp_path / "small"), "--json"])
+    assert done.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["changes"]["verdict"]["agreement"] == 1.0
+    with pytest.raises(SystemExit) as shown:
+        main([*words, "--out", str(tmp_path / "again")])
+    assert shown.value.code == 0
+    table = capsys.readouterr().out
+    assert f"Bundle {parent.id} before and after bf16:" in table
+    assert "Same answer on 100.00 % of 36 held-out rows." in table
+    with pytest.raises(SystemExit) as refused:
+        main([*words, "--out", str(tmp_path / "small")])
+    assert refused.value.code == 2
+    assert "`out` must not exist yet" in capsys.readouterr().err
