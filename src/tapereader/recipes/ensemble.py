@@ -34,6 +34,7 @@ from tapereader.recipes.data import FileOptions
 from tapereader.recipes.judging import answers_facts
 from tapereader.recipes.own_rows import OwnRows, open_own_rows
 from tapereader.recipes.preparing import Report, TrainResult
+from tapereader.recipes.terms import without_repeats
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
 from tapereader.training.calibration import fit_calibration
@@ -206,9 +207,6 @@ def _fill(
 
 def _manifest(config: EnsembleConfig, bundles: Sequence[Bundle], rows: OwnRows, started: datetime) -> RunManifest:
     first = bundles[0].manifest
-    licences: list[dict[str, Any]] = []
-    for bundle in bundles:
-        licences += [dict(one) for one in bundle.manifest["licences"] if dict(one) not in licences]
     return RunManifest(
         kind="ensemble",
         config_id=config.id,
@@ -222,7 +220,7 @@ def _manifest(config: EnsembleConfig, bundles: Sequence[Bundle], rows: OwnRows, 
         parents=tuple(
             {"kind": "bundle", "name": _name(bundle), "id": bundle.id, "cutoff": _cutoff(bundle)} for bundle in bundles
         ),
-        licences=tuple(licences),
+        licences=without_repeats([dict(one) for bundle in bundles for one in bundle.manifest["licences"]]),
         synthetic=rows.labelled.card.synthetic,
         **collect_environment(),
     )
