@@ -79,7 +79,11 @@ def ask(case: Case, stock: Stock, room: Path) -> Answer:
     after = tree(room, temporary)
     home = stock.network.parent
     out, err = (
-        stream.decode("utf-8", "replace").replace(f"{room}/", "").replace(f"{home}/", "").rstrip()
+        stream.decode("utf-8", "replace")
+        .replace(f"{room}/", "")
+        .replace(f"{home}/", "")
+        .replace(f"{Path(sys.executable).parent}/", "")
+        .rstrip()
         for stream in (done.stdout, done.stderr)
     )
     if asked.unmake is not None:

@@ -34,6 +34,21 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one field; may be repeated.")
 ]
 Download = Annotated[bool, typer.Option("--download", help="Let weights be fetched if they are not here.")]
+#: Shared by the verbs that answer texts.
+Texts = Annotated[
+    list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, a file or standard input is read.")
+]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="FILE", help="CSV, Parquet, JSON lines or plain lines; - is stdin.")
+]
+TextColumn = Annotated[str | None, typer.Option("--text", metavar="COL", help="The file's column of texts.")]
+PairColumn = Annotated[str | None, typer.Option("--pair", metavar="COL", help="The file's column of targets.")]
+About = Annotated[
+    str | None, typer.Option("--about", metavar="NAME", help="The named target of the texts given as words.")
+]
+FileEncoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the file, where it is not UTF-8.")
+]
 #: What is missing where the extra ``train`` is.
 _LEARNING_LIBRARIES = frozenset({"accelerate", "onnx", "optuna", "peft", "safetensors", "torch", "transformers"})
 #: What was said about a file of one's own: field of ``recipes.data.FileOptions`` to value. Verbs take it as one

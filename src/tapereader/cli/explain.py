@@ -34,21 +34,13 @@ _FEW_COLOURS = (
 
 def explain(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that training wrote.")],
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, a file or standard input is read.")
-    ] = None,
+    texts: asked.Texts = None,
     *,
-    file: Annotated[
-        str | None, typer.Option("--input", metavar="FILE", help="CSV, Parquet, JSON lines or plain lines; - is stdin.")
-    ] = None,
-    text: Annotated[str | None, typer.Option("--text", metavar="COL", help="The file's column of texts.")] = None,
-    pair: Annotated[str | None, typer.Option("--pair", metavar="COL", help="The file's column of targets.")] = None,
-    about: Annotated[
-        str | None, typer.Option("--about", metavar="NAME", help="The named target of the texts given as words.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the file, where it is not UTF-8.")
-    ] = None,
+    file: asked.Input = None,
+    text: asked.TextColumn = None,
+    pair: asked.PairColumn = None,
+    about: asked.About = None,
+    encoding: asked.FileEncoding = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Explain the first N rows of the file.")
     ] = None,

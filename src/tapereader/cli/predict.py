@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tapereader.cli import console
+from tapereader.cli import asked, console
 from tapereader.cli.console import AsJson
 from tapereader.core.errors import ConfigError
 
@@ -22,24 +22,16 @@ _SHOWN_CHARACTERS = 60
 
 def predict(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that training wrote.")],
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, a file or standard input is read.")
-    ] = None,
+    texts: asked.Texts = None,
     *,
-    file: Annotated[
-        str | None, typer.Option("--input", metavar="FILE", help="CSV, Parquet, JSON lines or plain lines; - is stdin.")
-    ] = None,
-    text: Annotated[str | None, typer.Option("--text", metavar="COL", help="The file's column of texts.")] = None,
-    pair: Annotated[str | None, typer.Option("--pair", metavar="COL", help="The file's column of targets.")] = None,
-    about: Annotated[
-        str | None, typer.Option("--about", metavar="NAME", help="The named target of the texts given as words.")
-    ] = None,
+    file: asked.Input = None,
+    text: asked.TextColumn = None,
+    pair: asked.PairColumn = None,
+    about: asked.About = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="A .csv, .jsonl or .parquet file; else stdout.")
     ] = None,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of the file, where it is not UTF-8.")
-    ] = None,
+    encoding: asked.FileEncoding = None,
     backend: Annotated[
         Literal["auto", "onnxruntime", "openvino", "openvino-bf16"],
         typer.Option("--backend", help="What runs the network; openvino needs its extra; auto is the fastest here."),
