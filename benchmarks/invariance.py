@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ from cells import measured
 from numpy.typing import NDArray
 
 from tapereader.bundle import Bundle
-from tapereader.engine import BACKEND_NAMES, Engine
+from tapereader.engine import Engine
+from tapereader.engine.backends import usable_backends
+from tapereader.governance import collect_hardware
 from tapereader.recipes.stored import StoredAnswers
 from tapereader.sources import load_dataset
 from tapereader.store import PredictionStore
@@ -86,9 +87,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.bundles:
         bundle = Bundle.load(path)
-        for backend in BACKEND_NAMES:
-            if backend == "auto" or (backend.startswith("openvino") and find_spec("openvino") is None):
-                continue
+        for backend in usable_backends(bundle, collect_hardware()["flags"]):
             key = {"bundle": bundle.id, "backend": backend, "set": SET, "texts": TEXTS, "batches": BATCHES}
             cell = measured(EXPERIMENT, key, lambda b=bundle, n=backend: measure(b, n, options.threads))
             if cell is not None:

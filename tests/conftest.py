@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tapereader.bundle import (
     output_width,
     write_bundle,
 )
+from tapereader.bundle.folder import INT8, ONNX
 
 # fmt: off
 WORDS = [
@@ -65,9 +67,17 @@ def make_bundle(fill_bundle: Callable[..., Callable[[Path], None]]) -> Callable[
         seed: int = 0,
         sanity: bool = True,
         replace: bool = False,
+        int8: bool = False,
         check: Callable[[Bundle], object] | None = None,
     ) -> Bundle:
         contract = LabelContract(kind=kind, names=names)
+        fill = fill_bundle(contract, seed=seed)
+
+        def fill_both(folder: Path) -> None:
+            """Put the network in the place of the one in eight bits too: what is tested is who reads which file."""
+            fill(folder)
+            shutil.copyfile(folder / ONNX, folder / INT8)
+
         calibration = calibration or Calibration(temperature=1.5, coverage=0.9, conformal_quantile=0.7, n=200)
         facts = ContractFacts(
             contract=contract,
@@ -82,7 +92,7 @@ def make_bundle(fill_bundle: Callable[..., Callable[[Path], None]]) -> Callable[
             contract_facts=facts,
             calibration=calibration,
             manifest={"kind": "finetune", "seed": seed},
-            fill=fill_bundle(contract, seed=seed),
+            fill=fill_both if int8 else fill,
             replace=replace,
             check=check,
         )

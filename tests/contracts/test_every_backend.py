@@ -12,7 +12,7 @@ import pytest
 from tapereader.bundle import Bundle
 from tapereader.core import BundleError
 from tapereader.engine import BACKEND_NAMES, Engine
-from tapereader.engine.backends import open_backend
+from tapereader.engine.backends import network_path, open_backend
 
 Make = Callable[..., Bundle]
 TEXTS = ["profit rose", "loss " * 40, "sales flat in the year", "营业利润增长", "fraud"] * 6
@@ -26,24 +26,30 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_answers_equal_those_of_onnx_runtime_within_the_stated_rounding(backend: str, tiny_bundle: Path) -> None:
-    opened = Engine(tiny_bundle, backend=backend, threads=1)
-    reference = Engine(tiny_bundle, threads=1)
+@pytest.fixture
+def shipped(make_bundle: Make, tmp_path: Path) -> Path:
+    """A bundle with a network for every backend."""
+    return make_bundle(tmp_path / "shipped", int8=True).path
+
+
+def test_answers_equal_those_of_onnx_runtime_within_the_stated_rounding(backend: str, shipped: Path) -> None:
+    opened = Engine(shipped, backend=backend, threads=1)
+    reference = Engine(shipped, backend="onnxruntime", threads=1)
     gap = np.abs(opened.outputs(TEXTS) - reference.outputs(TEXTS)).max()
     assert gap <= 1e-5 + opened._backend.rounding
 
 
-def test_order_and_batch_do_not_change_an_answer(backend: str, tiny_bundle: Path) -> None:
-    opened = Engine(tiny_bundle, backend=backend, threads=1)
+def test_order_and_batch_do_not_change_an_answer(backend: str, shipped: Path) -> None:
+    opened = Engine(shipped, backend=backend, threads=1)
     together = opened.outputs(TEXTS)
     alone = np.concatenate([opened.outputs([text]) for text in TEXTS])
     assert np.abs(together - alone).max() <= 1e-5 + opened._backend.rounding
     assert np.abs(opened.outputs(TEXTS[::-1])[::-1] - together).max() <= 1e-5 + opened._backend.rounding
 
 
-def test_an_answer_stays_after_the_next_question(backend: str, tiny_bundle: Path) -> None:
+def test_an_answer_stays_after_the_next_question(backend: str, shipped: Path) -> None:
     """A runtime that hands out its own memory would fill it again."""
-    opened = Engine(tiny_bundle, backend=backend, threads=1)
+    opened = Engine(shipped, backend=backend, threads=1)
     first = opened.logits(["profit rose"])
     before = first.copy()
     opened.logits(["loss fell"])
@@ -51,8 +57,8 @@ def test_an_answer_stays_after_the_next_question(backend: str, tiny_bundle: Path
 
 
 def test_a_swapped_network_is_refused(backend: str, make_bundle: Make, tmp_path: Path) -> None:
-    bundle, other = make_bundle(tmp_path / "a"), make_bundle(tmp_path / "b", seed=1)
-    bundle.onnx_path.write_bytes(other.onnx_path.read_bytes())
+    bundle, other = make_bundle(tmp_path / "a", int8=True), make_bundle(tmp_path / "b", seed=1)
+    network_path(bundle, backend).write_bytes(other.onnx_path.read_bytes())
     with pytest.raises(BundleError, match=r"must answer 'profit rose strong' with"):
         Engine(bundle, backend=backend, threads=1)
 

@@ -104,7 +104,8 @@ def test_what_cannot_be_measured_is_refused(tiny_bundle: Path, make_bundle: Make
     assert refusal(ConfigError) == "There must be at least one bundle to measure; got none."
     assert refusal(ConfigError, tiny_bundle, rounds=0) == "`rounds` must be at least 1; got 0."
     assert refusal(ConfigError, tiny_bundle, backends=["tensorrt"]) == (
-        "`backends` must be some of onnxruntime, openvino, openvino-bf16; got ['tensorrt']."
+        "`backends` must be some of onnxruntime, onnxruntime-int8, openvino, openvino-bf16, openvino-int8; "
+        "got ['tensorrt']."
     )
     bare = make_bundle(tmp_path / "bare", sanity=False)
     assert refusal(DataError, bare.path) == (

@@ -130,7 +130,7 @@ def test_a_variant_that_loses_too_much_leaves_nothing(
     import onnx
     from onnx import numpy_helper
 
-    def ruin(source: Path, target: Path) -> None:
+    def ruin(source: Path, target: Path, _feeds: object) -> None:
         model = onnx.load(str(source))
         for tensor in model.graph.initializer:
             if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2:

@@ -50,6 +50,7 @@ CONTRACT = "contract.json"
 CALIBRATION = "calibration.json"
 TOKENIZER = "model/tokenizer.json"
 ONNX = "onnx/model.onnx"
+INT8 = "onnx/model-int8.onnx"
 ENSEMBLE = "ensemble.json"
 MEMBERS = "members"
 CARD = "README.md"
@@ -175,6 +176,16 @@ class Bundle:
     def onnx_path(self) -> Path:
         """The exported network; the engine refuses a bundle where the file is not there."""
         return self.path / ONNX
+
+    @property
+    def int8_path(self) -> Path:
+        """The same network in eight bits, for ONNX Runtime; many a bundle has none."""
+        return self.path / INT8
+
+    @property
+    def ships_int8(self) -> bool:
+        """Whether the network, or that of every member, is there in eight bits too."""
+        return all(one.int8_path.is_file() for one in self.members or (self,))
 
     @property
     def card(self) -> str:

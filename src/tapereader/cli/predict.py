@@ -33,9 +33,13 @@ def predict(
     ] = None,
     encoding: asked.FileEncoding = None,
     backend: Annotated[
-        Literal["auto", "onnxruntime", "openvino", "openvino-bf16"],
-        typer.Option("--backend", help="What runs the network; openvino needs its extra; auto is the fastest here."),
-    ] = "onnxruntime",
+        Literal["auto", "onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16", "openvino-int8"] | None,
+        typer.Option(
+            "--backend",
+            help="What runs the network, else the one in eight bits where the bundle ships it; auto is the fastest "
+            "here; openvino needs its extra.",
+        ),
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option("--store", metavar="FILE_OR_URL", help="Read answers kept there, and keep new ones."),

@@ -101,6 +101,8 @@ def print_page(made: TrainResult) -> Path:
 
 def show_result(made: TrainResult, out: Path, *, printed: Path | None, as_json: bool) -> None:
     """Write what a training made: its warnings on stderr, its scores and where it is on stdout."""
+    from tapereader.governance.facts import int8_words
+
     facts = made.facts
     if as_json:
         console.answer_json(
@@ -120,6 +122,8 @@ def show_result(made: TrainResult, out: Path, *, printed: Path | None, as_json: 
         console.say(console.SYNTHETIC)
     console.say(f"On {facts['evaluation']['n']:,} rows that were not learnt from ({facts['split']}):")
     show_scores(facts)
+    if said := int8_words(facts):
+        console.say(said)
     console.say()
     console.facts({"bundle": f"{out}  (id {made.bundle.id})", "report": made.report, "as PDF": printed})
 

@@ -19,7 +19,7 @@ from tapereader.bundle.calibration import FloatArray
 from tapereader.bundle.conformal import answers
 from tapereader.bundle.folder import Bundle
 from tapereader.core.errors import TapereaderError
-from tapereader.engine.backends import installed_backends
+from tapereader.engine.backends import usable_backends
 
 #: What is asked for where the fastest is wanted.
 AUTO = "auto"
@@ -86,9 +86,9 @@ def choose_backend(bundle: Bundle, open_engine: Callable[[str], _Asked], *, thre
     threads : processor threads the engine uses
     """
     hardware = _hardware()
-    names = installed_backends(hardware["flags"])
+    names = usable_backends(bundle, hardware["flags"])
     if len(names) == 1:
-        return _unmeasured(f"{_PLAIN} answers: no other backend is installed.")
+        return _unmeasured(f"{_PLAIN} answers: no other backend is installed or has a network in the bundle.")
     if not bundle.facts.sanity:
         return _unmeasured(f"{_PLAIN} answers: without sanity sentences no other backend can be checked.")
     key = _key(bundle, hardware, names, threads)

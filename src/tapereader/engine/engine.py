@@ -15,7 +15,7 @@ from tapereader.bundle.contract import UNPARSED
 from tapereader.bundle.folder import ONNX, Bundle
 from tapereader.core.errors import BundleError, DataError
 from tapereader.core.records import Prediction
-from tapereader.engine.backends import open_backend, thread_count
+from tapereader.engine.backends import default_backend, network_path, open_backend, thread_count
 from tapereader.engine.batching import merge_chunks, token_batches
 from tapereader.engine.choosing import AUTO, BackendChoice, choose_backend
 from tapereader.engine.texts import refuse_faults, text_faults, text_hash
@@ -30,13 +30,14 @@ class Engine:
     """Answers of one bundle for any number of texts, in the order they were given.
 
     The same text gets the same answer alone, in any batch and on any later day: batches differ by at most 1e-5 in a
-    probability (the order of floating-point sums) for a network exported in fp32.
+    probability, for sums of floats depend on their order.
 
     Parameters
     ----------
     bundle : a loaded bundle, or its folder
-    backend : ``onnxruntime``, ``openvino``, ``openvino-bf16``, or ``auto`` for the fastest of them that answers right
-        here, which is measured once and kept beside the bundle
+    backend : one of ``BACKEND_NAMES``; ``auto`` for the fastest of them that answers right here, which is measured once
+        and kept beside the bundle; or None for what the bundle was judged with where it was made: the network in eight
+        bits on ONNX Runtime where it ships one and this processor can, else the one in float
     threads : processor threads, or None for all this process may use
     check : compare file hashes (where a folder is given) and ask the sanity sentences first
 
@@ -58,13 +59,15 @@ class Engine:
         self,
         bundle: Bundle | Path | str,
         *,
-        backend: str = "onnxruntime",
+        backend: str | None = None,
         threads: int | None = None,
         check: bool = True,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, verify=check)
         self.choice: BackendChoice | None = None
-        if backend == AUTO:
+        if backend is None:
+            backend = default_backend(self.bundle)
+        elif backend == AUTO:
             self.choice = choose_backend(
                 self.bundle,
                 lambda name: Engine(self.bundle, backend=name, threads=threads, check=False),
@@ -89,7 +92,7 @@ class Engine:
             )
             raise BundleError(f"The engine reads {ONNX}; bundle {self.bundle.id!r} has none. {way}")
         self._tokenizer = self.bundle.tokenizer()
-        self._backend = open_backend(backend, self.bundle.onnx_path, threads=threads)
+        self._backend = open_backend(backend, network_path(self.bundle, backend), threads=threads)
 
     @property
     def rounding(self) -> float:

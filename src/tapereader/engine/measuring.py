@@ -65,7 +65,7 @@ class EngineSpeed:
 def measure_engine(
     bundle_path: Path | str,
     texts: Sequence[str],
-    backend: str = "onnxruntime",
+    backend: str | None = None,
     threads: int | None = None,
     *,
     pairs: Sequence[str] | None = None,
@@ -100,7 +100,7 @@ def measure_engine(
     refuse_faults(text_faults(texts, pairs))
     if threads is not None and threads < 1:
         raise ConfigError(f"`threads` must be at least 1, or left out for all; got {threads!r}.")
-    if backend not in BACKEND_NAMES:
+    if backend is not None and backend not in BACKEND_NAMES:
         raise ConfigError(f"`backend` must be one of {', '.join(BACKEND_NAMES)}; got {backend!r}.")
     asked = {
         "bundle": str(bundle_path), "texts": list(texts), "pairs": None if pairs is None else list(pairs),
@@ -114,7 +114,8 @@ def measure_engine(
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise BundleError(
-            f"The engine must open {str(bundle_path)!r} on {backend} to be measured; its process says: {said[0]}"
+            f"The engine must open {str(bundle_path)!r} on {backend or 'its backend'} to be measured; "
+            f"its process says: {said[0]}"
         )
     return EngineSpeed(**json.loads(done.stdout))
 
@@ -147,7 +148,7 @@ def _measure(
     bundle: str,
     texts: list[str],
     pairs: list[str] | None,
-    backend: str,
+    backend: str | None,
     threads: int | None,
     rounds: int,
     n_single: int,
@@ -174,7 +175,7 @@ def _measure(
         large.append(_LARGE / _seconds(ask, start, _LARGE))
     p50, p95, p99 = (float(value) for value in np.percentile(np.asarray(single) * 1000, [50, 95, 99]))
     return EngineSpeed(
-        bundle_id=engine.bundle.id, backend=backend, threads=threads, load_seconds=loaded,
+        bundle_id=engine.bundle.id, backend=engine.backend, threads=threads, load_seconds=loaded,
         p50_ms=p50, p95_ms=p95, p99_ms=p99,
         sentences_per_second_32=float(np.median(small)), sentences_per_second_1024=float(np.median(large)),
         rss_mib=_peak_mib(), n_texts=len(texts),

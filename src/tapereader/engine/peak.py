@@ -84,6 +84,8 @@ def precision_of(bundle: Bundle, backend: str) -> str:
     bundle : a loaded bundle; of an ensemble the first member decides
     backend : name of what computes
     """
+    if backend.endswith("-int8"):
+        return "int8"
     network = (bundle.members or (bundle,))[0].onnx_path.read_bytes()
     if any(word in network for word in _WHOLE_NUMBERS):
         return "int8"

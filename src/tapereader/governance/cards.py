@@ -11,6 +11,7 @@ from tapereader.governance.facts import (
     METRIC_TITLES,
     MODEL_TITLES,
     ModelFacts,
+    int8_words,
     models_compared,
     number,
     shown_metrics,
@@ -141,6 +142,8 @@ def _results(facts: ModelFacts) -> Iterator[str]:
             title, cells = f"**{title}**", [f"**{cell}**" for cell in cells]
         yield f"| {title} | " + " | ".join(cells) + " |"
     yield ""
+    if said := int8_words(facts):
+        yield f"- {said}"
     for name, found in (facts.get("comparisons") or {}).items():
         yield "- " + _compared(MODEL_TITLES.get(name, name), found)
     if evaluation["per_class"]:

@@ -50,7 +50,8 @@ def changes_section(changes: Mapping[str, Any], facts: ModelFacts) -> str:
     lines += _lines(changes_table(changes, facts))
     threads = changes["before"].get("threads")
     if "threads" in changes["before"]:
-        lines += ["", f"Time and memory of a fresh process on ONNX Runtime, {threads or 'all'} threads, tokenising "
+        lines += ["", f"Time and memory of a fresh process on ONNX Runtime, the parent in float and the variant as "
+                  f"it answers by itself, {threads or 'all'} threads, tokenising "
                   f"included, on {changes['before']['n_texts']:,} texts of the data set."]  # fmt: skip
     if verdict["agreement"] is not None:
         lines += ["", f"It says what its parent says on {100 * verdict['agreement']:.2f} % of "

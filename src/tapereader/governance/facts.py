@@ -33,7 +33,9 @@ class ModelFacts(TypedDict):
     baseline's name (or ``before``) to the paired comparison with ours. ``split`` says in words which rows were
     scored. ``learning_curve`` has rows of ``step``, ``train_loss``, ``held_out_loss``; ``examples`` rows of ``text``,
     ``pair``, ``probabilities`` or ``value``, ``answer``, ``prediction_set`` and ``abstained``. ``members`` are the ids
-    of the bundles of an ensemble.
+    of the bundles of an ensemble. ``int8`` says whether the network in eight bits is ``shipped``, and then answers and
+    was scored; with ``agreement`` (with the one in float) on ``n`` held-out rows and the paired ``gain`` of ``metric``
+    from ``low`` to ``high``, or ``why`` not.
     """
 
     title: str
@@ -50,6 +52,7 @@ class ModelFacts(TypedDict):
     slices: NotRequired[list[Mapping[str, Any]]]
     mistakes: NotRequired[list[Mapping[str, Any]]]
     examples: NotRequired[list[Mapping[str, Any]]]
+    int8: NotRequired[Mapping[str, Any]]
     learning_curve: NotRequired[list[Mapping[str, Any]]]
     rerun: NotRequired[str]
     members: NotRequired[list[str]]
@@ -144,3 +147,25 @@ def number(value: float | None, *, digits: int = 3) -> str:
     written = f"{value:.{digits}f}"
     # A rounded zero has no sign.
     return written.removeprefix("-") if float(written) == 0 else written.replace("-", "−")
+
+
+def int8_words(facts: ModelFacts) -> str | None:
+    """Return which network answers where nobody names a backend, and how it compares; None where nothing was decided.
+
+    Examples
+    --------
+    >>> int8_words({"int8": {"shipped": False, "why": "too few rows"}})
+    'The network in float answers. In eight bits it is not shipped: too few rows.'
+    """
+    found = facts.get("int8")
+    if found is None:
+        return None
+    if not found["shipped"]:
+        return f"The network in float answers. In eight bits it is not shipped: {found['why']}."
+    same = "" if found["agreement"] is None else f"says the same on {100 * found['agreement']:.2f} % of "
+    rows = f"{found['n']:,} held-out rows" if same else f"was judged on {found['n']:,} held-out rows"
+    metric = METRIC_TITLES.get(found["metric"], found["metric"])
+    return (
+        f"The network in eight bits answers where nobody names a backend, and is what was scored. Beside the one in "
+        f"float it {same}{rows}; {metric} {found['gain']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})."
+    )

@@ -32,7 +32,17 @@ _LIBRARIES = (
     "transformers",
 )
 #: Processor features that decide which kernels run, and so the last digits and the speed.
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8")
+_FLAGS = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx_vnni",
+    "avx_vnni_int8",
+    "amx_tile",
+    "amx_bf16",
+    "amx_int8",
+)
 _ABSOLUTE = re.compile(r"^(?:/|~/|~$|[A-Za-z]:[\\/]|\\\\)")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tapereader.bundle import Bundle
 from tapereader.core.errors import ConfigError, DataError, TapereaderError
 from tapereader.engine import BACKEND_NAMES, EngineSpeed, measure_engine, text_faults
-from tapereader.engine.backends import installed_backends, thread_count
+from tapereader.engine.backends import network_path, thread_count, usable_backends
 from tapereader.engine.measuring import LEAST_SINGLE
 from tapereader.engine.peak import flops_a_token, matrix_peak, precision_of
 from tapereader.governance import collect_hardware
@@ -120,7 +120,7 @@ def bench(
     texts : a file of texts as :func:`tapereader.recipes.predict.predict` reads it, of which the first 2,048 are taken;
         None repeats the sanity sentences of the first bundle
     text_column, pair_column, encoding : of the file
-    backends : names; None for all that are installed and at home on this processor
+    backends : names; None for all that are installed, at home on this processor and have a network in a bundle
     threads : processor threads, or None for all this process may use
     rounds : processes each engine is measured in
     report : told what is being measured
@@ -139,8 +139,11 @@ def bench(
     opened = [Bundle.load(path) for path in bundles]
     origin, asked, pairs = _texts(opened[0], texts, text_column, pair_column, encoding)
     hardware = collect_hardware()
-    names = list(backends) if backends is not None else installed_backends(hardware["flags"])
-    engines = [(bundle, name) for bundle in opened for name in names]
+    engines = [
+        (bundle, name)
+        for bundle in opened
+        for name in (backends if backends is not None else usable_backends(bundle, hardware["flags"]))
+    ]
     tell = report or (lambda _what, _done, _of: None)
     steps = rounds * len(engines) + 1
     tell("matrix peak", 0, steps)
@@ -240,7 +243,7 @@ def _line(
     precision, needed = precision_of(bundle, backend), flops_a_token(bundle)
     many = spread("sentences_per_second_1024")
     known = needed is not None and precision in peak
-    networks = [one.onnx_path for one in bundle.members or (bundle,)]
+    networks = [network_path(one, backend) for one in bundle.members or (bundle,)]
     return BenchLine(
         bundle=bundle.path.name,
         bundle_id=bundle.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,13 +37,25 @@ _SANITY = {
 }
 _SANITY_PAIR = "ACME"
 #: What of the facts goes into ``evaluation.json``.
-_NUMBERS = ("evaluation", "baselines", "before", "comparisons", "slices", "split")
+_NUMBERS = ("evaluation", "baselines", "before", "comparisons", "slices", "split", "int8")
 
 
-def fill_bundle(folder: Path, *, trial: Trial, labelled: LabelledText, config_yaml: str, facts: ModelFacts) -> None:
-    """Write everything of a bundle that is not its contract, calibration and manifest."""
+def write_parts(folder: Path, *, trial: Trial, labelled: LabelledText) -> None:
+    """Write weights and graph of a trained network."""
     save_weights(trial.model, labelled.card.contract, folder / "model")
     export_onnx(trial.model, folder / "onnx" / "model.onnx")
+
+
+def fill_bundle(folder: Path, parts: Path, *, config_yaml: str, facts: ModelFacts) -> None:
+    """Write everything of a bundle that is not its contract, calibration and manifest.
+
+    Parameters
+    ----------
+    folder : of the bundle
+    parts : holds weights and graphs
+    config_yaml, facts : as in :func:`fill_documents`
+    """
+    shutil.copytree(parts, folder, dirs_exist_ok=True)
     fill_documents(folder, config_yaml=config_yaml, facts=facts)
 
 

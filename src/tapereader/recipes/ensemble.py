@@ -28,6 +28,7 @@ from tapereader.bundle.writing import refuse_taken
 from tapereader.core.config import Config
 from tapereader.core.errors import BundleError, ConfigError
 from tapereader.engine import Engine
+from tapereader.engine.backends import default_backend
 from tapereader.governance import RunManifest, collect_environment
 from tapereader.recipes.bundling import example_answers, fill_documents
 from tapereader.recipes.data import FileOptions
@@ -98,10 +99,12 @@ def ensemble(
     contract = first.contract
     say("Reading and dealing the rows", 0, 0)
     rows = open_own_rows(first, dataset, options=options, data_root=data_root)
+    # As the whole will ask them: in eight bits where every member can.
+    asked = "onnxruntime-int8" if all(default_backend(one) == "onnxruntime-int8" for one in bundles) else "onnxruntime"
     answers = []
     for number, bundle in enumerate(bundles):
         say("Asking the members", number, len(bundles))
-        answers.append(_answers(Engine(bundle), rows))
+        answers.append(_answers(Engine(bundle, backend=asked), rows))
     say("Combining", 0, 0)
     validation, groups = rows.labelled.take(rows.split.validation), rows.groups[rows.split.validation]
     if not len(validation):
@@ -182,7 +185,11 @@ def _contract_facts(bundles: Sequence[Bundle], combination: Combination, calibra
     facts = bundles[0].facts
     texts = [sentence.text for sentence in facts.sanity]
     pairs = [sentence.pair or "" for sentence in facts.sanity] if facts.has_pair else None
-    outputs = [Engine(bundle, check=False).outputs(texts, pairs) for bundle in bundles] if texts else []
+    outputs = (
+        [Engine(bundle, backend="onnxruntime", check=False).outputs(texts, pairs) for bundle in bundles]
+        if texts
+        else []
+    )
     whole: Any = decode(facts.contract, combine(facts.contract, outputs, combination), calibration) if texts else []
     return ContractFacts(
         contract=facts.contract, task=facts.task, language=facts.language, has_pair=facts.has_pair,

@@ -155,7 +155,7 @@ def explain(
     against: str | None = None,
     most_gap: float = 0.02,
     most_steps: int = 512,
-    backend: str = "onnxruntime",
+    backend: str | None = None,
     threads: int | None = None,
     seed: int = 0,
     data_root: Path | None = None,

@@ -19,11 +19,13 @@ from tapereader.bundle.calibration import Calibration
 from tapereader.bundle.folder import CARD
 from tapereader.bundle.writing import refuse_taken
 from tapereader.core.errors import ConfigError
-from tapereader.engine import Engine, EngineSpeed, measure_engine, median_speed, token_batches
+from tapereader.engine import Engine, EngineSpeed, measure_engine, median_speed
+from tapereader.engine.batching import Batch
 from tapereader.governance import ModelFacts, RunManifest, changes_section, collect_environment
 from tapereader.models.backbones import resolve_backbone
 from tapereader.recipes.bundling import example_answers, fill_documents
 from tapereader.recipes.data import FileOptions
+from tapereader.recipes.eight_bits import add_int8, training_batches, write_draft
 from tapereader.recipes.judging import answers_facts
 from tapereader.recipes.optimize_config import OptimizeConfig
 from tapereader.recipes.own_rows import OwnRows, open_own_rows
@@ -46,9 +48,9 @@ OPTIMIZATION = "optimization.json"
 #: What a reader of the card must know of each method.
 _NOTES = {
     "int8-dynamic": "The graph in `onnx/` has eight-bit weights (seven bits used, one scale an output channel; tables "
-    "of embeddings one scale a row) and finds the scale of what they are multiplied with anew in every batch: an "
-    f"answer can move a little with its batch, and by up to {TOLERANCE:g} in a probability between processors. The "
-    "folder `model/` holds the parent's weights in full.",
+    "of embeddings one scale a row) and finds a scale for every token anew: an answer depends on nothing but its text, "
+    f"and differs by up to {TOLERANCE:g} in a probability between processors. ONNX Runtime alone reads it. The folder "
+    "`model/` holds the parent's weights in full.",
     "int8-static": "The graph in `onnx/` has eight-bit weights (seven bits used, one scale an output channel; tables "
     "of embeddings one scale a row) and scales of what they are multiplied with that were fixed on training text; "
     f"answers can differ by up to {TOLERANCE:g} in a probability between processors. The folder `model/` holds the "
@@ -56,8 +58,8 @@ _NOTES = {
     "bf16": "Large weights are kept in bfloat16, in `onnx/` and in `model/`. ONNX Runtime computes with them in "
     "float32; OpenVINO computes in bfloat16 where it is asked to and the processor can.",
 }
-#: Texts of a batch on which scales are fixed: short batches are hardly padded.
-_SCALE_TOKENS = 512
+#: What is taught again has new weights, which are shipped in eight bits too.
+_TAUGHT = frozenset({"prune", "drop-layers", "distil"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ def optimize(
             allow_download=allow_download,
         )  # fmt: skip
         variant = _METHODS[config.method](work)
-        draft = _draft(Path(temporary) / "draft", parent.calibration, parts, replace(variant.facts, sanity=()))
+        draft = write_draft(Path(temporary) / "draft", parts, replace(variant.facts, sanity=()), parent.calibration)
         say("Judging", 0, 0)
         judged = _judge(parent, draft, rows, config)
         if judged.verdict.faults and not allow_loss:
@@ -142,14 +144,25 @@ def optimize(
             )
         # With known answers: they are asked whenever a bundle is opened, which takes time too.
         facts = replace(variant.facts, sanity=_sanity(parent, draft, judged.calibration))
+        eight = None
+        if config.method in _TAUGHT:
+            candidate = write_draft(Path(temporary) / "candidate", parts, facts, judged.calibration)
+            eight = add_int8(
+                parts, candidate, rows.labelled, rows.split, groups=rows.groups, seed=config.seed,
+                threads=config.threads,
+            )  # fmt: skip
+            if eight.outputs is not None:
+                judged = replace(judged, after=eight.outputs)
         speeds: tuple[EngineSpeed | None, EngineSpeed | None] = (None, None)
         if speed:
-            whole = _draft(Path(temporary) / "whole", judged.calibration, parts, facts)
+            whole = write_draft(Path(temporary) / "whole", parts, facts, judged.calibration)
             speeds = _speeds(parent, whole, rows, config, say)
         say("Writing the bundle", 0, 0)
         changes = _changes(parent, parts, config, variant, judged, speeds)
         manifest = _manifest(config, parent, variant, rows, started)
         described = _describe(parent, rows, config, manifest, judged)
+        if eight is not None:
+            described["int8"] = eight.facts
         made = write_bundle(
             out,
             contract_facts=facts,
@@ -233,21 +246,21 @@ def _options(parent: Bundle, given: FileOptions | None) -> FileOptions:
 
 def _dynamic(work: _Work) -> _Variant:
     _copy(work.parent.path / "model", work.parts / "model")
-    quantize_dynamic(work.parent.onnx_path, work.parts / "onnx" / "model.onnx")
+    quantize_dynamic(work.parent.onnx_path, work.parts / "onnx" / "model.onnx", _feeds(work))
     return _Variant(facts=_looser(work.parent), said=_NOTES["int8-dynamic"])
 
 
 def _static(work: _Work) -> _Variant:
     _copy(work.parent.path / "model", work.parts / "model")
-    train = work.train
-    drawn = train.take(np.random.default_rng(work.config.seed).permutation(len(train))[: work.config.calibration_texts])
-    chunks = work.parent.tokenizer().encode(drawn.texts, drawn.pairs)
-    quantize_static(
-        work.parent.onnx_path,
-        work.parts / "onnx" / "model.onnx",
-        list(token_batches(chunks, budget=_SCALE_TOKENS, pad_id=work.parent.pad_id)),
-    )
+    quantize_static(work.parent.onnx_path, work.parts / "onnx" / "model.onnx", _feeds(work))
     return _Variant(facts=_looser(work.parent), said=_NOTES["int8-static"])
+
+
+def _feeds(work: _Work) -> list[Batch]:
+    config = work.config
+    return training_batches(
+        work.parent, work.rows.labelled, work.rows.split, n=config.calibration_texts, seed=config.seed
+    )
 
 
 def _bf16(work: _Work) -> _Variant:
@@ -289,7 +302,7 @@ def _distil(work: _Work) -> _Variant:
     asked, parent, train = work.config.distil, work.parent, work.train
     teacher = parent if asked.teacher is None else Bundle.load(asked.teacher)
     _refuse_foreign(teacher, parent)
-    engine = Engine(teacher, threads=work.config.threads)
+    engine = Engine(teacher, backend="onnxruntime", threads=work.config.threads)
     answers = engine.outputs if parent.contract.kind == "regression" else engine.logits
     teaching = Teaching(
         outputs=answers(train.texts, train.pairs).reshape(len(train), -1), temperature=asked.temperature,
@@ -352,17 +365,6 @@ def _looser(parent: Bundle) -> ContractFacts:
     return replace(parent.facts, outputs_tolerance=max(parent.facts.outputs_tolerance, TOLERANCE * scale))
 
 
-def _draft(folder: Path, calibration: Calibration, parts: Path, facts: ContractFacts) -> Bundle:
-    """Write what can be asked already: the new network without card, terms and lineage."""
-    return write_bundle(
-        folder,
-        contract_facts=facts,
-        calibration=calibration,
-        manifest={"kind": "draft"},
-        fill=lambda into: _copy(parts, into),
-    )
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Judged:
     """Calibrated answers of parent and variant on the test part, and what is to be said of them."""
@@ -378,8 +380,8 @@ def _judge(parent: Bundle, draft: Bundle, rows: OwnRows, config: OptimizeConfig)
     judging = parent.manifest["config"].get("judging", {})
     both = np.concatenate([split.validation, split.test])
     parts = [rows.labelled.take(part) for part in (split.validation, split.test) if len(part)]
-    engine, asked = Engine(draft, threads=config.threads, check=False), Engine(parent, threads=config.threads)
-    # Each part by itself, as whoever judges the bundle later asks it: eight bits see the batch.
+    engine = Engine(draft, threads=config.threads, check=False)
+    asked = Engine(parent, backend="onnxruntime", threads=config.threads)  # the network in float
     logits = np.concatenate([engine.logits(part.texts, part.pairs) for part in parts])
     before = np.concatenate([asked.outputs(part.texts, part.pairs) for part in parts])
     n = len(split.validation)
@@ -406,7 +408,7 @@ def _sanity(parent: Bundle, draft: Bundle, calibration: Calibration) -> tuple[Sa
     if not asked:
         return ()
     pairs = [one.pair or "" for one in asked] if parent.has_pair else None
-    logits = Engine(draft, check=False).logits([one.text for one in asked], pairs)
+    logits = Engine(draft, backend="onnxruntime", check=False).logits([one.text for one in asked], pairs)
     outputs = decode(parent.contract, logits, calibration)
     return tuple(
         SanitySentence(text=one.text, pair=one.pair, outputs=tuple(map(float, np.atleast_1d(row))))
@@ -425,7 +427,8 @@ def _speeds(
     for number, side in enumerate(turns):
         say("Measuring", number, len(turns))
         path = parent.path if side == "before" else variant.path
-        found[side].append(measure_engine(path, texts, "onnxruntime", config.threads, pairs=pairs, rounds=1))
+        backend = "onnxruntime" if side == "before" else None  # in float, and as the variant answers by itself
+        found[side].append(measure_engine(path, texts, backend, config.threads, pairs=pairs, rounds=1))
     return median_speed(found["before"]), median_speed(found["after"])
 
 

@@ -47,7 +47,7 @@ class OptimizeConfig(Config):
     budget_r2: float = Field(default=0.01, ge=0.0)
     """R2 that may be lost where the answer is a number."""
     calibration_texts: int = Field(default=256, ge=1)
-    """For `int8-static`: training texts on which scales are fixed."""
+    """For eight bits: training texts on which is seen how large numbers become."""
     prune: PruneConfig = PruneConfig()
     """What `prune` takes out."""
     layers: int = Field(default=2, ge=1)

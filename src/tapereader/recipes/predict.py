@@ -41,7 +41,7 @@ def predict(
     output: Path | str | IO[str] | None = None,
     output_format: TableFormat | None = None,
     batch_rows: int = 1024,
-    backend: str = "onnxruntime",
+    backend: str | None = None,
     threads: int | None = None,
     store: PredictionStore | None = None,
     progress: Callable[[int, int | None], None] | None = None,
@@ -196,7 +196,7 @@ def _identity(source: Path | str) -> list[Any]:
 
 
 def open_any(
-    bundle: Bundle | Path | str, *, backend: str = "onnxruntime", threads: int | None = None
+    bundle: Bundle | Path | str, *, backend: str | None = None, threads: int | None = None
 ) -> Engine | WordsEngine:
     """Open a bundle for answering, whether its network has a head or says the label.
 

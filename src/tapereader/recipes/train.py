@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,16 +12,17 @@ from tapereader.bundle import write_bundle
 from tapereader.core.errors import ConfigError
 from tapereader.engine import Engine
 from tapereader.models.backbones import resolve_backbone
-from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle
+from tapereader.recipes.bundling import contract_facts, example_answers, fill_bundle, write_parts
+from tapereader.recipes.eight_bits import add_int8, write_draft
 from tapereader.recipes.judging import model_facts
-from tapereader.recipes.preparing import Report, TrainResult, prepare, run_manifest
+from tapereader.recipes.preparing import Prepared, Report, TrainResult, prepare, run_manifest
 from tapereader.recipes.run_folder import run_folder, work_folder
 from tapereader.recipes.train_config import TrainConfig, portable
 from tapereader.recipes.train_words import train_words
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
 from tapereader.training import processes
-from tapereader.training.experiment import run_trial
+from tapereader.training.experiment import Trial, run_trial
 from tapereader.training.trainer import REVISION, finetune
 
 
@@ -78,21 +81,42 @@ def train(
         )  # fmt: skip
     processes.leave()
     say("Judging", 0, 0)
+    with tempfile.TemporaryDirectory(prefix="tapereader-") as temporary:
+        return _judge_and_write(
+            config, prepared, trial, out, Path(temporary), work, started=started, replace=replace, say=say
+        )
+
+
+def _judge_and_write(
+    config: TrainConfig, prepared: Prepared, trial: Trial, out: Path, temporary: Path, work: Path, *,
+    started: datetime, replace: bool, say: Report,
+) -> TrainResult:  # fmt: skip
+    labelled, split, groups = prepared.labelled, prepared.split, prepared.groups
+    parts, stated, eight = temporary / "parts", contract_facts(labelled, trial), None
+    write_parts(parts, trial=trial, labelled=labelled)
+    if config.int8:
+        draft = write_draft(temporary / "draft", parts, stated, trial.calibration)
+        eight = add_int8(
+            parts, draft, labelled, split, groups=groups, seed=config.finetune.seed, threads=config.finetune.threads
+        )
+        shutil.rmtree(draft.path)
+        if eight.outputs is not None:
+            trial = dataclasses.replace(trial, outputs=eight.outputs)
     manifest = run_manifest(config, labelled, split, trial.model.resolved, started)
     title = config.title or f"{labelled.card.title}: {trial.model.resolved.backbone.name}"
     facts = model_facts(
         title=title, labelled=labelled, split=split, near_duplicates=config.split.near_duplicates,
         seed=config.finetune.seed, trial=trial, manifest=manifest, groups=groups,
     )  # fmt: skip
+    if eight is not None:
+        facts["int8"] = eight.facts
     say("Writing the bundle", 0, 0)
     bundle = write_bundle(
         out,
-        contract_facts=contract_facts(labelled, trial),
+        contract_facts=stated,
         calibration=trial.calibration,
         manifest=manifest.to_dict(),
-        fill=lambda folder: fill_bundle(
-            folder, trial=trial, labelled=labelled, config_yaml=portable(config).to_yaml(), facts=facts
-        ),
+        fill=lambda folder: fill_bundle(folder, parts, config_yaml=portable(config).to_yaml(), facts=facts),
         check=Engine,
         replace=replace,
     )

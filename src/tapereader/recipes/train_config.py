@@ -56,6 +56,8 @@ class TrainConfig(Config):
     """`words` teaches a decoder or encoder-decoder to say the label; what it says else is `unparsed`."""
     question: str | None = None
     """Asked of every text where the answer is in words; None takes the task's own."""
+    int8: bool = True
+    """Ship the network in eight bits too, for faster answers, where it answers as the one in float does."""
     title: str | None = Field(default=None, json_schema_extra=NOT_IDENTITY)
     """Of the model card; None makes one from backbone and data set."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from tapereader.governance.facts import METRIC_TITLES, ModelFacts, number
+from tapereader.governance.facts import METRIC_TITLES, ModelFacts, int8_words, number
 from tapereader.reports.markup import bars, figures, percent, scored_cell, shortened
 
 _TERMS = {True: "commercial use allowed", False: "commercial use forbidden", None: "commercial use not stated"}
@@ -55,6 +55,8 @@ def trust(facts: ModelFacts, charts: Mapping[str, str]) -> Iterator[str]:
             yield f": {percent(abstention['rate'])} of these rows were left to a person"
             yield f", and {percent(kept['value'])} of the answers it kept were right" if kept else ""
         yield "."
+    if said := int8_words(facts):
+        yield f" {escape(said)}"
     yield f"</p>{figures(charts, 'reliability', 'coverage')}</section>"
 
 

@@ -287,7 +287,8 @@ def test_a_bundle_without_an_exported_network_is_refused(tiny_bundle: Path) -> N
 
 def test_an_unknown_backend_and_no_threads_are_refused(tiny_bundle: Path) -> None:
     assert refusal(UnknownNameError, lambda: Engine(tiny_bundle, backend="onnxrutime")) == (
-        "No backend is called 'onnxrutime'; known: onnxruntime, openvino, openvino-bf16. Did you mean 'onnxruntime'?"
+        "No backend is called 'onnxrutime'; known: onnxruntime, onnxruntime-int8, openvino, openvino-bf16, "
+        "openvino-int8. Did you mean 'onnxruntime'?"
     )
     assert refusal(ConfigError, lambda: Engine(tiny_bundle, threads=0)) == (
         "`threads` must be at least 1, or left out for all; got 0."

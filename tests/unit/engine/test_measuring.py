@@ -49,7 +49,10 @@ def test_what_cannot_be_measured_is_refused_before_a_process_starts(tiny_bundle:
         measure_engine(tiny_bundle, ["profit rose", " "])
     with pytest.raises(ConfigError) as wrong:
         measure_engine(tiny_bundle, TEXTS, "onnxruntim")
-    assert str(wrong.value) == ("`backend` must be one of onnxruntime, openvino, openvino-bf16; got 'onnxruntim'.")
+    assert str(wrong.value) == (
+        "`backend` must be one of onnxruntime, onnxruntime-int8, openvino, openvino-bf16, openvino-int8; "
+        "got 'onnxruntim'."
+    )
     with pytest.raises(ConfigError) as threads:
         measure_engine(tiny_bundle, TEXTS, threads=0)
     assert str(threads.value) == "`threads` must be at least 1, or left out for all; got 0."
@@ -57,5 +60,5 @@ def test_what_cannot_be_measured_is_refused_before_a_process_starts(tiny_bundle:
 
 def test_a_damaged_bundle_is_named_by_what_is_wrong_with_it(tiny_bundle: Path) -> None:
     (tiny_bundle / "onnx" / "model.onnx").write_bytes(b"no network")
-    with pytest.raises(BundleError, match=r"on onnxruntime to be measured; its process says: .*model\.onnx"):
+    with pytest.raises(BundleError, match=r"on its backend to be measured; its process says: .*model\.onnx"):
         measure_engine(tiny_bundle, TEXTS, threads=1)

@@ -65,6 +65,21 @@ def replace_nodes(
     graph.initializer.extend(tensors)
 
 
+def drop_unread(model: Any) -> None:
+    """Leave out the nodes and initializers that no answer of the graph needs; changes it in place."""
+    graph = model.graph
+    needed = {one.name for one in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if any(name in needed for name in node.output):
+            kept.append(node)
+            needed |= set(node.input)
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(tensors)
+
+
 def read_graph(path: Path) -> Any:
     """Read an ONNX file."""
     return onnx.load(str(path))
