@@ -17,7 +17,8 @@ STEPS = (
     ("best.py",),
     ("train_speed.py",),
     ("train_speed.py", "--accuracy"),
-    ("inference.py", "--threads", "1"),
+    ("inference.py", "--threads", "2"),
+    ("variants.py",),
     ("resume.py",),
     ("bad_inputs.py", "--missing"),
     ("tables.py",),
@@ -25,13 +26,14 @@ STEPS = (
 
 
 def main() -> int:
-    """Run each step as its own command line would, then print the speed table."""
+    """Run each step as its own command line would, then print the tables of speed."""
     sys.path.insert(0, str(HERE))
     failed = [" ".join(step) for step in STEPS if not _passes(step)]
     # Here and not above: the steps before it must not pay for what it loads, nor fail with it.
+    from inference import inference_section
     from tables import speed_section
 
-    print("\n".join(["", *speed_section()]))
+    print("\n".join(["", *speed_section(), *inference_section()]))
     if failed:
         print(f"Failed: {', '.join(failed)}.")
     return 1 if failed else 0

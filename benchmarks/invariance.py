@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import measured
+from cells import cells, measured
 from numpy.typing import NDArray
 
 from tapereader.bundle import Bundle
@@ -51,13 +52,19 @@ def measure(bundle: Bundle, backend: str, threads: int) -> dict[str, Any]:
         changed = together.argmax(axis=1) != alone[chosen].argmax(axis=1)
         widest = max(widest, float(_margins(alone[chosen])[changed].max(initial=0.0)))
     return {
-        "title": bundle.manifest.get("variant", ""),
+        "title": title_of(bundle),
         "texts": len(texts),
         "batches": BATCHES,
         "largest_difference": worst,
         "label_changed_up_to_margin": widest,
         "stored": stored_twice(bundle, backend, texts),
     }
+
+
+def title_of(bundle: Bundle) -> str:
+    """Return how a bundle was made, in a word."""
+    manifest = bundle.manifest
+    return str(manifest["config"].get("method", manifest["kind"])) if manifest["kind"] == "optimize" else "as trained"
 
 
 def _margins(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,6 +84,32 @@ def stored_twice(bundle: Bundle, backend: str, texts: list[str]) -> dict[str, An
         "identical": bool(list(first) == second and list(first)[:100] == one_by_one),
         "read_and_not_computed": later.n_stored,
     }
+
+
+def invariance_section() -> Iterator[str]:
+    """Yield the section on answers alone and in batches."""
+    found = list(cells(EXPERIMENT))
+    if not found:
+        return
+    yield from (
+        "## The same answer in every batch",
+        "",
+        f"`python benchmarks/invariance.py BUNDLE ...`: {TEXTS:,} Financial PhraseBank sentences alone and in",
+        f"{BATCHES} random batches. A label that changed would have been ahead of the next by at most the margin.",
+        "*Stored* answers were read later, in other batches and under another backend.",
+        "",
+        "| bundle | backend | largest difference of a probability | largest margin of a changed label | stored |",
+        "|---|---|---:|---:|---|",
+    )
+    for cell in sorted(found, key=lambda one: (one["result"]["title"] != "as trained", one["result"]["title"])):
+        key, result = cell["key"], cell["result"]
+        margin = result["label_changed_up_to_margin"]
+        same = "equal to the last bit" if result["stored"]["identical"] else "**not equal**"
+        yield (
+            f"| {result['title']} (`{key['bundle']}`) | {key['backend']} | {result['largest_difference']:.0e} "
+            f"| {f'{margin:.3f}' if margin else 'none changed'} | {same} |"
+        )
+    yield ""
 
 
 def main() -> None:

@@ -16,15 +16,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from cells import measured
+from cells import cells, measured
 
 from tapereader.bundle import Bundle
 from tapereader.engine import text_hash
+from tapereader.engine.backends import default_backend
 
 EXPERIMENT = "streaming"
 SOURCES = {
@@ -107,15 +109,59 @@ def check_rows(source: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def streaming_section() -> Iterator[str]:
+    """Yield the section on many documents."""
+    found = [cell for cell in cells(EXPERIMENT) if not cell["result"].get("rehearsal")]
+    if not found:
+        return
+    yield from (
+        "## Many documents",
+        "",
+        "`python benchmarks/streaming.py BUNDLE --threads 2`: distinct Reuters headlines and summaries and StockNet",
+        "tweets from a CSV file to a Parquet file by `tapereader predict`. *Killed* was ended with `kill -9` once a",
+        "third of the rows was safe, and started again; *kept* writes every answer into a store, *read* asks the same",
+        "file again with that store. Memory is that of the process, the greatest in each twentieth of its time.",
+        "",
+        "| run | backend | documents | minutes | documents/s | memory MiB, first to last twentieth | greatest | lost, doubled, out of place | same as unbroken |",  # noqa: E501 - a row
+        "|---|---|---:|---:|---:|---|---:|---:|---|",
+    )
+    order = ("unbroken", "killed", "store")
+    for cell in sorted(found, key=lambda one: (one["key"]["backend"], order.index(one["key"]["stage"]))):
+        key, result = cell["key"], cell["result"]
+        name = {"unbroken": "unbroken", "killed": "killed, then to its end", "store": "kept in a store"}[key["stage"]]
+        seconds = result["seconds"] + result.get("before", {}).get("seconds", 0.0)
+        yield _row(name, key, result, seconds)
+        if "again" in result:
+            yield _row("read from the store", key, result | result["again"], result["again"]["seconds"])
+    yield ""
+    for cell in found[:1]:
+        hardware = cell["hardware"]
+        yield f"{hardware['processor']} ({', '.join(hardware['flags'])}), threads: {cell['key']['threads']}."
+        yield ""
+
+
+def _row(name: str, key: dict[str, Any], result: dict[str, Any], seconds: float) -> str:
+    steps = result["rss_over_time_mib"]
+    faults = ", ".join(str(result[one]) for one in ("lost", "doubled", "out_of_order"))
+    same = {True: "yes", False: "no", None: ""}[result.get("same_as_unbroken")]
+    # The first step holds the start of the process, the second is the first of a warm one.
+    return (
+        f"| {name} | {key['backend']} | {key['documents']:,} | {seconds / 60:.1f} | {key['documents'] / seconds:,.0f} "
+        f"| {', '.join(str(step) for step in (steps[1], steps[len(steps) // 2], steps[-2]))} | {max(steps)} | {faults} "
+        f"| {same} |"
+    )
+
+
 def main() -> None:
     """Read the command line and run the stages that have no cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--documents", type=int, default=300_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--backend", default="onnxruntime")
+    parser.add_argument("--backend", default=None, help="else what the bundle answers with by itself")
     options = parser.parse_args()
     bundle = Bundle.load(options.bundle)
+    options.backend = options.backend or default_backend(bundle)
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
         source, store = room / "documents.csv", room / "store.db"

@@ -16,9 +16,12 @@ from best import SETS as BEST_SETS
 from cells import RESULTS, cells, stored
 from experiments import METHODS, PHRASEBANK, SETS, Experiment
 from inference import inference_section
+from invariance import invariance_section
 from numpy.typing import NDArray
+from streaming import streaming_section
 from text_sets import cell_key, splits_of
 from train_speed import CACHED, CONTENDERS, OURS, accuracy_key, accuracy_split, recipe_key
+from variants import variants_section
 
 from tapereader.bundle import LabelContract
 from tapereader.bundle.conformal import answers
@@ -272,7 +275,8 @@ def page() -> str:
     lines += details
     lines += list(_methods())
     lines += list(speed_section())
-    lines += list(inference_section())
+    for section in (inference_section, variants_section, streaming_section, invariance_section):
+        lines += list(section())
     lines += list(_hardware(_every_cell()))
     return "\n".join(lines).rstrip() + "\n"
 

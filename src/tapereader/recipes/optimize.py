@@ -49,10 +49,12 @@ OPTIMIZATION = "optimization.json"
 _NOTES = {
     "int8-dynamic": "The graph in `onnx/` has eight-bit weights (seven bits used, one scale an output channel; tables "
     "of embeddings one scale a row) and finds a scale for every token anew: an answer depends on nothing but its text, "
-    f"and differs by up to {TOLERANCE:g} in a probability between processors. ONNX Runtime alone reads it. The folder "
+    f"and differs by up to {TOLERANCE:g} in a probability between processors. It is written in ONNX Runtime's own "
+    "operators. The folder "
     "`model/` holds the parent's weights in full.",
     "int8-static": "The graph in `onnx/` has eight-bit weights (seven bits used, one scale an output channel; tables "
-    "of embeddings one scale a row) and scales of what they are multiplied with that were fixed on training text; "
+    "of embeddings one scale a row) and scales of what they are multiplied with that were fixed on training text where "
+    "tokens are alike in size, and are found for every token where they are not; "
     f"answers can differ by up to {TOLERANCE:g} in a probability between processors. The folder `model/` holds the "
     "parent's weights in full.",
     "bf16": "Large weights are kept in bfloat16, in `onnx/` and in `model/`. ONNX Runtime computes with them in "

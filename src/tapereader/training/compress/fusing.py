@@ -19,7 +19,7 @@ _PADDING = "padding_mask"
 
 
 def allow_runtime_nodes(model: Any) -> None:
-    """Let a graph hold ONNX Runtime's own operators; no other runtime reads it then."""
+    """Let a graph hold ONNX Runtime's own operators; other runtimes may not read it then."""
     if all(one.domain != RUNTIME_DOMAIN for one in model.opset_import):
         model.opset_import.append(helper.make_opsetid(RUNTIME_DOMAIN, 1))
 

@@ -18,7 +18,8 @@ from tapereader.core.errors import ConfigError, DataError
 from tapereader.engine.batching import Batch
 from tapereader.training.compress.bf16 import store_bf16
 from tapereader.training.compress.graphs import product_nodes, read_graph, table_nodes, weights
-from tapereader.training.compress.int8 import columns_to_int8, quantize_dynamic, quantize_static
+from tapereader.training.compress.int8 import quantize_dynamic, quantize_static
+from tapereader.training.compress.rounding import columns_to_int8
 
 ROWS, WIDTH = 600, 64
 
