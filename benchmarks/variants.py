@@ -46,7 +46,7 @@ def _dropped(layers: int) -> Variant:
 
 _DISTIL = ("--method", "distil")
 #: Headlines and first sentences that nobody labelled, on which the student hears its teacher.
-_NEWS = ("--transfer", "reuters-company-news", "--set", "distil.transfer.max_documents=10000")
+_NEWS = ("--transfer", "corpus-reuters-company-news", "--set", "distil.transfer.max_documents=10000")
 VARIANTS = {
     "int8-dynamic": Variant(options=("--method", "int8-dynamic")),
     "int8-static": Variant(options=("--method", "int8-static")),
