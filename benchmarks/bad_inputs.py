@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import benchmarks.bad_engine_cases  # noqa: F401 - adds its cases
 from benchmarks.bad_input_cases import CASES, Asked, Case, Stock, make_stock
 
 ROOT = Path(__file__).parents[1]

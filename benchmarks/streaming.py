@@ -145,8 +145,9 @@ def _row(name: str, key: dict[str, Any], result: dict[str, Any], seconds: float)
     faults = ", ".join(str(result[one]) for one in ("lost", "doubled", "out_of_order"))
     same = {True: "yes", False: "no", None: ""}[result.get("same_as_unbroken")]
     # The first step holds the start of the process, the second is the first of a warm one.
+    # A carriage return alone, which pandas writes as it is, makes two rows of a text.
     return (
-        f"| {name} | {key['backend']} | {key['documents']:,} | {seconds / 60:.1f} | {key['documents'] / seconds:,.0f} "
+        f"| {name} | {key['backend']} | {result['rows']:,} | {seconds / 60:.1f} | {result['rows'] / seconds:,.0f} "
         f"| {', '.join(str(step) for step in (steps[1], steps[len(steps) // 2], steps[-2]))} | {max(steps)} | {faults} "
         f"| {same} |"
     )

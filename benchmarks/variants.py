@@ -45,6 +45,8 @@ def _dropped(layers: int) -> Variant:
 
 
 _DISTIL = ("--method", "distil")
+#: Headlines and first sentences that nobody labelled, on which the student hears its teacher.
+_NEWS = ("--transfer", "corpus-reuters-company-news", "--set", "distil.transfer.max_documents=10000")
 VARIANTS = {
     "int8-dynamic": Variant(options=("--method", "int8-dynamic")),
     "int8-static": Variant(options=("--method", "int8-static")),
@@ -53,6 +55,7 @@ VARIANTS = {
     "3 of 6 layers out": _dropped(3),
     "4 of 6 layers out": _dropped(4),
     "taught by MPNet": Variant(options=_DISTIL, taught=True),
+    "taught by MPNet on news too": Variant(options=(*_DISTIL, *_NEWS), taught=True),
     "3 of 6 layers out, then taught by MPNet": Variant(options=_DISTIL, base="3 of 6 layers out", taught=True),
     "a quarter of heads and neurons out": _pruned(0.25),
     "half of heads and neurons out": _pruned(0.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from tapereader.recipes.ensemble import EnsembleConfig, ensemble
 from tapereader.recipes.evaluate import evaluate
 from tapereader.recipes.optimize import optimize
 from tapereader.recipes.optimize_config import DistilConfig, OptimizeConfig, PruneConfig, build_optimize_config
+from tapereader.recipes.own_rows import open_own_rows
 from tapereader.recipes.train import train
 from tapereader.recipes.train_config import TrainConfig
+from tapereader.recipes.transfer import with_transfer
+from tapereader.training.pretraining.corpus import CorpusConfig
 
 
 def write_rows(path: Path, kind: str) -> Path:
@@ -323,3 +327,32 @@ def test_the_command_says_what_came_out_and_refuses_with_2(
         main([*words, "--out", str(tmp_path / "small")])
     assert refused.value.code == 2
     assert "`out` must not exist yet" in capsys.readouterr().err
+
+
+def test_a_student_hears_its_teacher_on_text_nobody_labelled(parent: Bundle, tmp_path: Path) -> None:
+    """Rows that are judged, and their near-copies, are left out, and the terms of the text travel."""
+    rows = open_own_rows(parent, rows_of(parent))
+    judged = rows.labelled.take(rows.split.test).texts
+    fresh = labelled_rows(n=40, seed=77, words=8).texts
+    archive = tmp_path / "archive.txt"
+    archive.write_text("\n".join([*fresh, *judged]) + "\n", encoding="utf-8")
+    told: list[Any] = []
+    distil = {"teacher": str(parent.path), "transfer": {"sources": (str(archive),), "near_duplicates": 0.99}}
+    made = optimize(
+        parent, tmp_path / "taught", asked(method="distil", distil=distil, epochs=1), dataset=rows_of(parent),
+        speed=False, allow_loss=True, report=lambda what, _done, _of: told.append(what),
+    )  # fmt: skip
+    note = made.changes["note"]
+    (found,) = re.findall(r"on (\d+) unlabelled .*?; (\d+) like", note)
+    heard, left_out = map(int, found)
+    assert 0 < heard <= len(fresh)
+    assert left_out >= len(set(judged))
+    assert made.bundle.manifest["config"]["distil"]["transfer"]["sources"] == ["archive.txt"]
+    assert [one["of"] for one in made.bundle.manifest["licences"]][-1] == "archive.txt"
+    assert "Reading and answering unlabelled text" in told
+
+
+def test_unlabelled_text_names_no_target(parent: Bundle, tmp_path: Path) -> None:
+    pairs = labelled_rows(n=30, pair=True)
+    with pytest.raises(ConfigError, match="cannot learn from unlabelled text: it names none"):
+        with_transfer(pairs, CorpusConfig(sources=("x.txt",)), Engine(parent), [], seed=0)

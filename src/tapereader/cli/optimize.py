@@ -32,6 +32,10 @@ def optimize(
         str | None,
         typer.Option("--student", metavar="NAME_OR_PATH", help="For distil: network that learns; else this bundle's."),
     ] = None,
+    transfer: Annotated[
+        list[str] | None,
+        typer.Option("--transfer", metavar="NAME_OR_FILE", help="For distil: unlabelled text to hear the teacher on."),
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option("--budget", min=0.0, help="Points of macro-F1 (R2 for numbers) it may lose; else 0.5 (0.01)."),
@@ -61,7 +65,8 @@ def optimize(
 
     asked_for = build_optimize_config(
         config, values={"method": method, "budget": budget, "budget_r2": budget, "threads": threads,
-                        "distil": {"teacher": teacher, "student": student}},
+                        "distil": {"teacher": teacher, "student": student,
+                                   "transfer": {"sources": transfer} if transfer else None}},
         overrides=tuple(override or ()),
     )  # fmt: skip
     with console.stages(quiet=as_json) as report:

@@ -78,9 +78,8 @@ def predict(
             threads=threads,
             store=kept,
             progress=advance,
+            chosen=console.note,
         )
-    if "backend_reason" in found:
-        console.note(found["backend_reason"])
     if found.get("cut") and not as_json:
         console.note(f"{found['cut']:,} texts are too long to be read whole: the middle of each was not read.")
     if as_json:

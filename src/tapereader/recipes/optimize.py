@@ -31,6 +31,7 @@ from tapereader.recipes.optimize_config import OptimizeConfig
 from tapereader.recipes.own_rows import OwnRows, open_own_rows
 from tapereader.recipes.preparing import Report, backbone_parent
 from tapereader.recipes.terms import backbone_terms, without_repeats
+from tapereader.recipes.transfer import with_transfer
 from tapereader.recipes.writing import write_text
 from tapereader.reports import model_page
 from tapereader.sources import LabelledText
@@ -132,7 +133,7 @@ def optimize(
         parts = Path(temporary) / "parts"
         work = _Work(
             parent=parent, rows=rows, config=config, parts=parts, scratch=Path(temporary), say=say,
-            allow_download=allow_download,
+            allow_download=allow_download, data_root=data_root,
         )  # fmt: skip
         variant = _METHODS[config.method](work)
         draft = write_draft(Path(temporary) / "draft", parts, replace(variant.facts, sanity=()), parent.calibration)
@@ -209,6 +210,7 @@ class _Work:
     scratch: Path
     say: Report
     allow_download: bool
+    data_root: Path | None
 
     @property
     def train(self) -> LabelledText:
@@ -305,6 +307,15 @@ def _distil(work: _Work) -> _Variant:
     teacher = parent if asked.teacher is None else Bundle.load(asked.teacher)
     _refuse_foreign(teacher, parent)
     engine = Engine(teacher, backend="onnxruntime", threads=work.config.threads)
+    transfer = None
+    if asked.transfer is not None:
+        split = work.rows.split
+        judged = work.rows.labelled.take(np.concatenate([split.validation, split.test]))
+        work.say("Reading and answering unlabelled text", 0, 0)
+        transfer = with_transfer(
+            train, asked.transfer, engine, judged.texts, seed=work.config.seed, root=work.data_root
+        )
+        train = transfer.rows
     answers = engine.outputs if parent.contract.kind == "regression" else engine.logits
     teaching = Teaching(
         outputs=answers(train.texts, train.pairs).reshape(len(train), -1), temperature=asked.temperature,
@@ -324,10 +335,12 @@ def _distil(work: _Work) -> _Variant:
         f"{who} learnt from the answers of bundle `{teacher.id}` on the training part (temperature "
         f"{asked.temperature:g}, {asked.share:g} of the loss) and from its labels, {recipe.epochs} passes. The teacher "
         "was trained on the same rows, dealt the same way: it never saw the test part either."
-    )
+    ) + (f" {transfer.said}" if transfer is not None else "")
     write_network(Remade(model=model, said=said), parent.contract, work.parts)
     parents: tuple[dict[str, Any], ...] = () if teacher.id == parent.id else (_parent(teacher),)
     licences = tuple(dict(one) for one in teacher.manifest["licences"])
+    if transfer is not None:
+        licences += transfer.licences
     if resolved is not None:
         parents += (backbone_parent(resolved),)
         licences += backbone_terms(resolved)
@@ -501,11 +514,14 @@ def _fill(folder: Path, parts: Path, config: OptimizeConfig, facts: ModelFacts, 
 def _portable(config: OptimizeConfig) -> OptimizeConfig:
     """Return the config without this machine's folders."""
     distil = config.distil
-    changes = {
+    changes: dict[str, Any] = {
         field: Path(value).name
         for field, value in (("teacher", distil.teacher), ("student", distil.student))
         if value is not None and Path(value).is_absolute()
     }
+    if distil.transfer is not None:
+        names = tuple(Path(one).name if Path(one).is_absolute() else one for one in distil.transfer.sources)
+        changes["transfer"] = distil.transfer.replace(sources=names)
     return config.replace(distil=distil.replace(**changes)) if changes else config
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tapereader.core.config import NOT_IDENTITY, Config, read_mapping
 from tapereader.recipes.train_config import merge
+from tapereader.training.pretraining.corpus import CorpusConfig
 
 Method = Literal["int8-dynamic", "int8-static", "bf16", "prune", "drop-layers", "distil", "sparse"]
 
@@ -33,6 +34,8 @@ class DistilConfig(Config):
     """Raw outputs of both are divided by it: above 1 the small probabilities are learnt too."""
     share: float = Field(default=0.7, ge=0.0, le=1.0)
     """Of the loss that is about the teacher's answers; the rest is about the labels."""
+    transfer: CorpusConfig | None = None
+    """Unlabelled text on which the student hears the teacher too; what is like a held-out row is left out."""
 
 
 class OptimizeConfig(Config):

@@ -45,6 +45,7 @@ def predict(
     threads: int | None = None,
     store: PredictionStore | None = None,
     progress: Callable[[int, int | None], None] | None = None,
+    chosen: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Answer texts given as arguments, in a file of any size, or on standard input.
 
@@ -69,6 +70,7 @@ def predict(
     backend, threads : as :class:`tapereader.engine.Engine` takes them
     store : answers kept from earlier, which are read and not computed again; new ones are kept. None computes all
     progress : told rows done and rows in all (None where nobody knows) after each batch
+    chosen : told before the first answer what the backend ``auto`` picked, and why
 
     Returns
     -------
@@ -98,6 +100,8 @@ def predict(
     if destination is not None and not isinstance(destination, Path):
         stream = TableStream(destination, format=output_format)
     engine = open_any(bundle, backend=backend, threads=threads)
+    if chosen is not None and isinstance(engine, Engine) and engine.choice is not None:
+        chosen(engine.choice.reason)
     scorer = engine if store is None else StoredAnswers(engine, store)
     total: int | None = None
     if texts is not None:

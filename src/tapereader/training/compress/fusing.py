@@ -83,7 +83,6 @@ def merge_products(model: Any) -> int:
             groups[node.input[0]].append((node, add, bias))
     replaced: dict[int, list[Any]] = {}
     added: dict[str, Any] = {}
-    dropped: set[str] = set()
     merged = [(at, group) for at, group in enumerate(groups.values()) if len(group) > 1]
     for at, group in merged:
         tag, outs = f"merged_{at}", [add.output[0] for _, add, _ in group]
@@ -93,7 +92,6 @@ def merge_products(model: Any) -> int:
             f"{tag}_bias": np.concatenate([numpy_helper.to_array(known[bias]) for _, _, bias in group]),
             f"{tag}_widths": np.array([array.shape[1] for array in arrays], dtype=np.int64),
         }
-        dropped |= {node.input[1] for node, _, _ in group} | {bias for _, _, bias in group}
         replaced |= {seen.place[one.output[0]]: [] for node, add, _ in group for one in (node, add)}
         # All stand behind their common input, and before whoever reads any of them: the first place is early enough.
         replaced[seen.place[group[0][0].output[0]]] = [
@@ -101,10 +99,8 @@ def merge_products(model: Any) -> int:
             helper.make_node("Add", [f"{tag}_product", f"{tag}_bias"], [f"{tag}_sum"], name=f"{tag}_sum"),
             helper.make_node("Split", [f"{tag}_sum", f"{tag}_widths"], outs, name=f"{tag}_split", axis=-1),
         ]
-    still_read = {
-        name for at, node in enumerate(model.graph.node) if at not in replaced for name in node.input
-    }  # weights that a language model ties
-    replace_nodes(model, replaced, dropped=dropped - still_read, added=added)
+    replace_nodes(model, replaced, dropped=set(), added=added)
+    drop_unread(model)
     return len(merged)
 
 

@@ -101,11 +101,12 @@ def _quantize(source: Path, target: Path, feeds: Sequence[Feed], *, bits: int, f
     matrices = {node.input[1]: numpy_helper.to_array(known[node.input[1]]) for node in products}
     readers = Counter(node.input[1] for node in products)
     biases, inputs = _biases(model), dict[str, ProductInput]()
-    for node in products:
-        name, shiftable = node.input[0], node.output[0] in biases
-        inputs.setdefault(
-            name, ProductInput.planned(name, seen[name], matrices[node.input[1]], shiftable=shiftable, fixable=fixed)
-        )
+    for name in seen:
+        read = [node for node in products if node.input[0] == name]
+        inputs[name] = ProductInput.planned(
+            name, seen[name], np.hstack([matrices[node.input[1]] for node in read]),
+            shiftable=all(node.output[0] in biases for node in read), fixable=fixed,
+        )  # fmt: skip
     if fixed:
         fix_scales(model, feeds, inputs)
     added: dict[str, Any] = {
@@ -136,7 +137,7 @@ def _quantize(source: Path, target: Path, feeds: Sequence[Feed], *, bits: int, f
         for at, name in enumerate(node.input):
             if node.op_type == "Add" and name in shifted:
                 node.input[1 - at] = shifted[name]
-    replace_nodes(model, replaced, dropped=set(matrices), added=added)
+    replace_nodes(model, replaced, dropped=set(), added=added)
     drop_unread(model)
     quantize_tables(model)
     write_graph(model, target)
