@@ -71,7 +71,7 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = thread_count(threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Two processes on two cores lost 40 % of their speed to pools that spin as they like, and nothing to these;
+        # Two processes on two cores lost a third of their speed to pools that spin as they like, and nothing to these;
         # one text alone was answered 20 % faster than by pools that sleep.
         options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
         options.add_session_config_entry("session.force_spinning_stop", "1")
