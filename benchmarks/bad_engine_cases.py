@@ -184,9 +184,10 @@ def _(room: Path, stock: Stock) -> Asked:
     return _explained(stock, "profit rose", "--random-orders", "3", says=("--random-orders",))
 
 
-@case("An explanation", "a page in a folder that is not there")
+@case("An explanation", "a folder in the place of its page")
 def _(room: Path, stock: Stock) -> Asked:
-    return _explained(stock, "profit rose", "--html", "nowhere/page.html", says=("nowhere",))
+    (room / "page").mkdir()
+    return _explained(stock, "profit rose", "--html", "page", says=("'page'",))
 
 
 def _explained(stock: Stock, *words: str, says: tuple[str, ...]) -> Asked:
