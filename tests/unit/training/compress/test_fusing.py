@@ -18,7 +18,7 @@ from tests.tiny_models import POSITIONS, VOCABULARY, labelled_rows, recipe, writ
 from tapereader.bundle.runtime import onnx_runtime
 from tapereader.core.errors import ConfigError
 from tapereader.engine.batching import Batch
-from tapereader.training.compress.fusing import fuse_attention, merge_products
+from tapereader.training.compress.fusing import _hides_padding_alone, fuse_attention, merge_products
 from tapereader.training.compress.int8 import quantize_dynamic
 from tapereader.training.export import export_onnx
 from tapereader.training.trainer import finetune
@@ -62,12 +62,25 @@ def test_answers_stay_when_attention_and_products_become_one_node_each(exported:
         assert np.abs(answer(model, feed(seed)) - answer(whole, feed(seed))).max() < 1e-5
 
 
-def test_a_mask_that_hides_the_future_is_kept(exported: tuple[str, Path]) -> None:
-    kind, path = exported
-    model = onnx.load(str(path))
-    fuse_attention(model)
-    if kind == "gpt2":
-        assert all(node.input[4] == "" for node in model.graph.node if node.op_type == "MultiHeadAttention")
+@pytest.mark.parametrize(("causal", "alone"), [(False, True), (True, False)])
+def test_a_mask_that_hides_the_future_is_not_taken_for_one_of_padding(causal: bool, alone: bool) -> None:
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Unsqueeze", ["attention_mask", "middle"], ["wide"]),
+        helper.make_node("Sub", ["one", "wide"], ["hidden"]),
+        helper.make_node("Cast", ["hidden"], ["share"], to=kinds.FLOAT),
+        helper.make_node("Mul", ["share", "least"], ["padding"]),
+        helper.make_node("Add", ["padding", "future"], ["mask"]),
+    ]
+    future = np.triu(np.full((5, 5), -1e9 if causal else 0.0, dtype=np.float32), k=1)
+    stored = {"middle": np.array([1, 2]), "one": np.array(1), "least": np.float32(-1e9), "future": future}
+    graph = helper.make_graph(
+        nodes, "mask", [helper.make_tensor_value_info("attention_mask", kinds.INT64, ["b", "l"])],
+        [helper.make_tensor_value_info("mask", kinds.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert _hides_padding_alone(model, "mask") is alone
 
 
 def test_eight_bits_answer_nearly_the_same_and_alike_in_every_batch(exported: tuple[str, Path], tmp_path: Path) -> None:
